@@ -1,0 +1,33 @@
+"""Quantum autoencoders for anomaly detection at the LHC, judged beside the best classical detectors.
+
+``import qad`` is instant: each name below is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Sample": "qad.data.sample",
+    "read": "qad.data.store",
+    "split": "qad.data.splits",
+    "simulate_jets": "qad.simulation.produce",
+    "simulate_events": "qad.simulation.produce",
+    "save": "qad.persistence",
+    "load": "qad.persistence",
+}
+_MODULES = ("data", "metrics", "detector", "representations", "simulation", "quantum", "benchmark", "report")
+__all__ = [*_PLACES, *_MODULES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    if name in _MODULES:
+        return import_module(f"qad.{name}")
+    raise AttributeError(f"module 'qad' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

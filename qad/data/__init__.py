@@ -1,0 +1,7 @@
+"""Events in memory and on disk: the Sample, its HDF5 store, and splits."""
+
+from qad.data.sample import Sample, concatenate
+from qad.data.splits import split
+from qad.data.store import SampleWriter, describe, iter_chunks, read, write
+
+__all__ = ["Sample", "SampleWriter", "concatenate", "describe", "iter_chunks", "read", "split", "write"]

@@ -1,0 +1,260 @@
+"""Samples on disk: one HDF5 file, readable in chunks, with a content fingerprint.
+
+Layout (schema version 1)::
+
+    particles (n, p, 4) f4      attrs: columns, units
+    features  (n, f) f4         attrs: names, units
+    label (n,) i1 · process (n,) i2, attrs: names · weight (n,) f4
+    particle_extras/<name> (n, p) · extras/<name> (n, ...)
+    attrs: format = "qad.sample", schema_version, fingerprint, meta (JSON)
+
+Written under a temporary name and renamed, so a file that exists is whole. Identical samples give identical bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from qad.data.sample import PARTICLE_COLUMNS, PARTICLE_UNITS, Fingerprint, Sample, arrays_of
+from qad.errors import InputError
+
+SCHEMA_VERSION = 1
+CHUNK = 1024
+
+
+class SampleWriter:
+    """Write a sample chunk by chunk in constant memory; the file appears under its name only when it is whole.
+
+    >>> with SampleWriter("qcd.h5", meta={"seed": 1}) as out:          # doctest: +SKIP
+    ...     for chunk in chunks:
+    ...         out.append(chunk)
+    """
+
+    def __init__(self, path: str | Path, meta: dict[str, Any] | None = None) -> None:
+        self.path = Path(path)
+        self.meta = meta
+        self.n = 0
+        self._hash = Fingerprint()
+        self._processes: list[str] = []
+        self._tmp = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = h5py.File(self._tmp, "w", libver="v110", track_order=False)
+        except OSError as error:
+            raise InputError(f"cannot write {self.path}: {_reason(error)}; choose a folder you can write to") from None
+
+    def __enter__(self) -> SampleWriter:
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._discard()
+
+    def append(self, sample: Sample) -> None:
+        """Add the events of ``sample``; all chunks must have the same columns."""
+        try:
+            self._hash.update(sample)
+            if self.meta is None:
+                self.meta = dict(sample.meta)
+            for name, array in arrays_of(sample):
+                self._extend(name, self._codes(array) if name == "process" else array)
+            if self.n == 0:
+                self._file["particles"].attrs.update(columns=PARTICLE_COLUMNS, units=PARTICLE_UNITS)
+                self._file["features"].attrs["names"] = json.dumps(sample.feature_names)
+                self._file["features"].attrs["units"] = json.dumps(sample.feature_units)
+            self.n += len(sample)
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _codes(self, process: np.ndarray) -> np.ndarray:
+        self._processes += [p for p in dict.fromkeys(process.tolist()) if p not in self._processes]
+        return np.array([self._processes.index(p) for p in process.tolist()], dtype=np.int16)
+
+    def _extend(self, name: str, array: np.ndarray) -> None:
+        if name not in self._file:
+            inner = array.shape[1:]
+            self._file.create_dataset(
+                name, shape=(0, *inner), maxshape=(None, *(s or None for s in inner)), dtype=array.dtype, track_times=False,
+                chunks=(CHUNK, *(max(1, s) for s in inner)), shuffle=True, compression="gzip", compression_opts=1,
+            )
+        data = self._file[name]
+        data.resize(self.n + len(array), axis=0)
+        data[self.n :] = array
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        try:
+            if self.n == 0 and "particles" not in self._file:
+                raise InputError(f"cannot write {self.path}: no events were given")
+            self._file["process"].attrs["names"] = json.dumps(self._processes)
+            self._file.attrs.update(format="qad.sample", schema_version=SCHEMA_VERSION,
+                                    fingerprint=self._hash.hexdigest(), meta=json.dumps(self.meta or {}, sort_keys=True))
+            self._file.close()
+            os.replace(self._tmp, self.path)
+        except OSError as error:
+            raise self._failed(error) from None
+        finally:
+            self._discard()
+
+    def _failed(self, error: OSError) -> InputError:
+        self._discard()
+        return InputError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
+
+    def _discard(self) -> None:
+        try:
+            self._file.close()
+        except (OSError, RuntimeError, ValueError):
+            pass  # a full disk fails again on close; the temporary file is removed all the same
+        self._tmp.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    text = str(error)
+    for sign, words in (("No space left", "no space left on the disk"), ("File too large", "the file size limit is reached"),
+                        ("Permission denied", "permission denied"), ("Read-only", "the file system is read-only")):
+        if sign in text:
+            return words
+    return error.strerror or text
+
+
+def write(sample: Sample, path: str | Path) -> None:
+    """Save ``sample`` as HDF5 under ``path``."""
+    with SampleWriter(path, meta=dict(sample.meta)) as out:
+        out.append(sample)
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.exists():
+        raise InputError(f"{path} does not exist; make one with  qad simulate jets --process qcd -o {path.name}")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected an HDF5 file that qad wrote")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes); expected an HDF5 file that qad wrote")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if "truncated" in str(error):
+            raise InputError(f"{path} is cut short (truncated HDF5); copy it again or simulate it anew") from None
+        if "signature" in str(error):
+            raise InputError(f"{path} is no HDF5 file; expected a sample that qad wrote") from None
+        raise InputError(f"{path} cannot be opened: {_reason(error)}") from None
+    if file.attrs.get("format") != "qad.sample":
+        file.close()
+        raise InputError(f"{path} is HDF5 but no qad sample (attribute format = 'qad.sample' is missing)")
+    if file.attrs.get("schema_version") != SCHEMA_VERSION:
+        version = file.attrs.get("schema_version")
+        file.close()
+        raise InputError(f"{path} has schema version {version}; this version reads {SCHEMA_VERSION}")
+    return file
+
+
+def _columns(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """The datasets of a sample, by name; links out of the file are not followed."""
+    found: dict[str, h5py.Dataset] = {}
+    places = ["particles", "features", "label", "process", "weight"]
+    for group in ("particle_extras", "extras"):
+        if isinstance(file.get(group, getlink=True), h5py.HardLink) and isinstance(file[group], h5py.Group):
+            places += [f"{group}/{k}" for k in file[group]]
+    for name in places:
+        link = file.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+            raise InputError(f"{file.filename} is damaged: expected a dataset '{name}'")
+        if file[name].dtype.kind not in "fiub" or file[name].ndim < 1:
+            raise InputError(f"{file.filename} is damaged: '{name}' has dtype {file[name].dtype}, expected numbers")
+        found[name] = file[name]
+    lengths = {k: d.shape[0] for k, d in found.items()}
+    if len(set(lengths.values())) != 1:
+        raise InputError(f"{file.filename} is damaged: columns have different lengths {lengths}")
+    # no honest file is compressed a thousandfold: a small file must not ask for all memory
+    claimed = sum(d.size * d.dtype.itemsize for d in found.values())
+    if claimed > 1000 * max(os.path.getsize(file.filename), 1) + 2**20:
+        raise InputError(f"{file.filename} is damaged: it claims {claimed:,} bytes of events")
+    return found
+
+
+def _slice(file: h5py.File, columns: dict[str, h5py.Dataset], start: int, stop: int) -> Sample:
+    try:
+        data = {k: d[start:stop] for k, d in columns.items()}
+        names = json.loads(columns["process"].attrs["names"])
+        return Sample(
+            particles=data["particles"],
+            features=data["features"],
+            feature_names=json.loads(columns["features"].attrs["names"]),
+            feature_units=json.loads(columns["features"].attrs["units"]),
+            label=data["label"],
+            process=np.array(names, dtype=np.str_)[data["process"]] if len(data["process"]) else np.zeros(0, np.str_),
+            weight=data["weight"],
+            particle_extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("particle_extras/")},
+            extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("extras/")},
+            meta=json.loads(file.attrs["meta"]),
+        )
+    except InputError as error:
+        raise InputError(f"{file.filename}: {error}") from None
+    except (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{file.filename} is damaged: {error}") from None
+
+
+def read(path: str | Path, start: int = 0, stop: int | None = None) -> Sample:
+    """Load events ``start:stop`` of the sample at ``path``; a whole file is checked against its fingerprint."""
+    path = Path(path)
+    with _open(path) as file:
+        columns = _columns(file)
+        n = columns["particles"].shape[0]
+        sample = _slice(file, columns, start, n if stop is None else min(stop, n))
+        if len(sample) == n and sample.fingerprint != file.attrs.get("fingerprint"):
+            raise InputError(f"{path}: the events do not match their fingerprint; the file was changed or damaged")
+    return sample
+
+
+def iter_chunks(path: str | Path, size: int = 10_000) -> Iterator[Sample]:
+    """The sample at ``path``, ``size`` events at a time, in constant memory."""
+    with _open(Path(path)) as file:
+        columns = _columns(file)
+        for start in range(0, columns["particles"].shape[0], size):
+            yield _slice(file, columns, start, min(start + size, columns["particles"].shape[0]))
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """What ``qad data info`` prints: counts, columns with units, provenance, fingerprint, and whether it still holds."""
+    path = Path(path)
+    hasher = Fingerprint()
+    counts: dict[str, int] = {}
+    labels: dict[int, int] = {}
+    filled: list[float] = []
+    n = 0
+    with _open(path) as file:
+        meta = json.loads(file.attrs["meta"])
+        recorded = str(file.attrs.get("fingerprint"))
+        shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
+    for chunk in iter_chunks(path):
+        hasher.update(chunk)
+        n += len(chunk)
+        for table, column in ((counts, chunk.process), (labels, chunk.label)):
+            for key, count in zip(*np.unique(column, return_counts=True), strict=True):
+                table[key.item()] = table.get(key.item(), 0) + int(count)
+        filled.append(float(chunk.present.sum()))
+        first = chunk if n == len(chunk) else first
+    return {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "events": n,
+        "process": counts,
+        "label": labels,
+        "particles_per_event": sum(filled) / n if n else 0.0,
+        "particle_columns": dict(zip(PARTICLE_COLUMNS, PARTICLE_UNITS, strict=True)),
+        "features": dict(zip(first.feature_names, first.feature_units, strict=True)) if n else {},
+        "arrays": {k: f"{dtype} {shape}" for k, (dtype, shape) in shapes.items()},
+        "meta": meta,
+        "fingerprint": recorded,
+        "intact": (n == 0) or hasher.hexdigest() == recorded,
+    }

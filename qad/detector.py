@@ -1,0 +1,109 @@
+"""The one contract of every detector: ``fit`` on background, ``anomaly_score`` with higher = more anomalous."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from qad import registry
+from qad.errors import InputError
+from qad.persistence import Persistent
+
+#: What a detector can take, and the shape it means.
+SHAPES = {
+    "tabular": "(n, features)",
+    "particles": "(n, particles, columns)",
+    "image": "(n, pixels, pixels)",
+    "graph": "(n, nodes, columns)",
+    "objects": "(n, objects, columns)",
+}
+KINDS = ("quantum", "classical", "control", "weak", "supervised")
+
+
+class Detector(OutlierMixin, BaseEstimator, Persistent):
+    """An outlier detector in scikit-learn's sense. A subclass sets ``takes`` and ``kind`` and writes ``_fit``, ``_score``.
+
+    ``anomaly_score(X) -> (n,)`` is the score of this field, higher = more anomalous. From it follow, in scikit-learn's
+    sign convention, ``score_samples = -anomaly_score``, ``decision_function = score_samples - offset_`` and
+    ``predict`` (-1 outlier, +1 inlier); ``offset_`` keeps 99 % of the training events as inliers.
+    """
+
+    takes: str = "tabular"
+    kind: str = "classical"
+    #: False where more training cannot change the scores (the contract then does not ask to beat the untrained model).
+    learns: bool = True
+
+    def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
+        raise NotImplementedError
+
+    def _score(self, X: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def fit(self, X: ArrayLike, y: Any = None, *, validation: ArrayLike | None = None) -> Detector:
+        """Fit on background events ``X`` of the shape ``takes`` names; ``y`` is ignored.
+
+        ``validation``: background events for early stopping, never labels. Raises :class:`InputError` or ValueError.
+        """
+        X = self._check(X, reset=True)
+        if validation is not None:
+            validation = self._check(validation, reset=False)
+        self._fit(X, validation)
+        self.offset_ = float(np.quantile(-self._score(X[:20_000]), 0.01))
+        return self
+
+    def anomaly_score(self, X: ArrayLike) -> np.ndarray:
+        """Anomaly score of each event, shape ``(n,)``, float64, higher = more anomalous."""
+        check_is_fitted(self)
+        return np.asarray(self._score(self._check(X, reset=False)), dtype=np.float64)
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """``-anomaly_score(X)``: scikit-learn's convention, lower = more anomalous."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """``score_samples(X) - offset_``: negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """-1 for the events more anomalous than 99 % of the training events, +1 for the others."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def _check(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
+        if self.takes == "tabular":
+            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2 if reset else 1)
+        X = np.asarray(X)
+        me = type(self).__name__
+        if X.ndim != 3 or X.dtype.kind not in "fiu":
+            raise InputError(f"{me} takes {self.takes}, numbers of shape {SHAPES[self.takes]}; got {X.dtype} {X.shape}")
+        if len(X) < (2 if reset else 1):
+            raise InputError(f"{me} needs at least {2 if reset else 1} events; got {len(X)}")
+        if not np.isfinite(X).all():
+            bad = int((~np.isfinite(X).reshape(len(X), -1).all(1)).sum())
+            raise InputError(f"{me}: {bad} of {len(X)} events contain NaN or infinity; remove or impute them first")
+        if reset:
+            self.shape_in_ = list(X.shape[1:])
+        elif list(X.shape[1:]) != list(self.shape_in_):
+            raise InputError(f"{me} was fitted on events of shape {tuple(self.shape_in_)}; got {X.shape[1:]}")
+        return X
+
+
+def get(name: str, **params: Any) -> Detector:
+    """The detector registered as ``name`` (or ``module:Class``), constructed with ``params``.
+
+    >>> get("pca", n_components=2)
+    PCA(n_components=2)
+    """
+    cls = registry.find(registry.DETECTORS, name)
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise InputError(f"detector '{name}': {error}. It takes {', '.join(cls._get_param_names()) or 'nothing'}") from None
+
+
+def names() -> list[str]:
+    """Names of all registered detectors."""
+    return registry.names(registry.DETECTORS)

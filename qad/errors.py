@@ -1,0 +1,36 @@
+"""What a user did wrong, in one sentence: what was expected, what came, what to type next."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. The command line prints it as one sentence and exits with 2."""
+
+
+class MissingExtra(ImportError):
+    """An optional package is not installed. The message names the line to type."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional ``module``, or raise :class:`MissingExtra` naming the ``pip install`` line for ``extra``."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if missing.name is not None and missing.name.split(".")[0] != module.split(".")[0]:
+            raise
+        raise MissingExtra(
+            f"{module} is not installed; it comes with the extra '{extra}': type  pip install 'qad-hep[{extra}]'"
+        ) from None
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
+    """The sentence for an unknown ``name``: the nearest known one, and all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return f"unknown {what} '{name}': {hint}Known: {', '.join(known) or 'none'}"

@@ -1,0 +1,1 @@
+"""The quantum family: encodings, ansätze, the exact batched engine, autoencoders and their controls."""

@@ -1,0 +1,46 @@
+"""What a trained circuit must beat: the same circuit untrained, with random weights, and the best unitary there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from qad.quantum.autoencoder import QuantumAutoencoder
+
+
+class UntrainedCircuit(QuantumAutoencoder):
+    """The same circuit with all weights zero: does training matter at all?"""
+
+    kind = "control"
+    learns = False
+
+    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        return torch.zeros(shape, dtype=torch.float64), {}
+
+
+class RandomCircuit(QuantumAutoencoder):
+    """The same circuit with random weights: is it the circuit, or what it learned?"""
+
+    kind = "control"
+    learns = False
+
+    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        return self._random_weights(shape), {}
+
+
+class CeilingUnitary(QuantumAutoencoder):
+    """The best possible autoencoder for this encoding: U's kept rows are the top eigenvectors of ρ̄ (Ky Fan)."""
+
+    kind = "control"
+    learns = False
+
+    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        return torch.zeros(shape, dtype=torch.float64), {}
+
+    def _rows_of(self, rows: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
+        return ideal

@@ -1,0 +1,53 @@
+"""Find detectors and representations by name, ours and other packages', through entry points.
+
+A third-party package that declares ``[project.entry-points."qad.detectors"]`` appears here without being imported;
+``module:Class`` reaches a class that is not registered.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from qad.errors import InputError, did_you_mean
+
+DETECTORS = "qad.detectors"
+REPRESENTATIONS = "qad.representations"
+
+
+@cache
+def _table(group: str) -> dict[str, EntryPoint]:
+    return {e.name: e for e in entry_points(group=group)}
+
+
+def names(group: str) -> list[str]:
+    """Registered names of a ``group``, sorted."""
+    return sorted(_table(group))
+
+
+def find(group: str, name: str) -> type[Any]:
+    """The class registered as ``name``, or named as ``module:Class``. Raises :class:`InputError` if there is none."""
+    what = group.removeprefix("qad.").removesuffix("s")
+    table = _table(group)
+    if name in table:
+        try:
+            return table[name].load()
+        except (ImportError, AttributeError) as broken:
+            raise InputError(f"{what} '{name}' is registered as {table[name].value}, but loading it fails: {broken}") \
+                from broken
+    if re.fullmatch(r"[\w.]+:\w+", name):
+        module, _, cls = name.partition(":")
+        try:
+            return getattr(importlib.import_module(module), cls)
+        except (ImportError, AttributeError) as missing:
+            raise InputError(f"{what} '{name}' cannot be imported: {missing}") from missing
+    raise InputError(did_you_mean(name, table, what))
+
+
+def registered_name(group: str, cls: type) -> str | None:
+    """The name under which ``cls`` is registered, or None."""
+    where = f"{cls.__module__}:{cls.__qualname__}"
+    return next((n for n, e in _table(group).items() if e.value == where), None)

@@ -1,0 +1,26 @@
+"""Sample → array: scikit-learn transformers whose learned state comes from background training events only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qad import registry
+from qad.errors import InputError
+from qad.representations.base import Representation
+
+__all__ = ["Representation", "get", "names"]
+
+
+def get(name: str, **params: Any) -> Representation:
+    """The representation registered as ``name`` (or ``module:Class``), constructed with ``params``."""
+    cls = registry.find(registry.REPRESENTATIONS, name)
+    try:
+        return cls(**params)
+    except TypeError as error:
+        raise InputError(f"representation '{name}': {error}. It takes {', '.join(cls._get_param_names()) or 'nothing'}") \
+            from None
+
+
+def names() -> list[str]:
+    """Names of all registered representations."""
+    return registry.names(registry.REPRESENTATIONS)

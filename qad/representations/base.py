@@ -1,0 +1,50 @@
+"""What every representation shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from qad.data.sample import Sample
+from qad.errors import InputError
+from qad.persistence import Persistent
+
+
+class Representation(TransformerMixin, BaseEstimator, Persistent):
+    """A transformer ``Sample → array``. ``gives`` names the kind of array, as a detector's ``takes`` does.
+
+    A subclass writes ``_transform``; one that learns from data also writes ``_fit``.
+    """
+
+    gives: str = "tabular"
+
+    def _fit(self, X: Any) -> None:
+        return
+
+    def _transform(self, X: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any = None) -> Representation:
+        """Learn from background events ``X``; ``y`` is ignored."""
+        self._fit(X)
+        self.fitted_ = True
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The array of events ``X``."""
+        return self._transform(X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return getattr(self, "fitted_", False)
+
+
+def particles_of(X: Any, who: Representation) -> np.ndarray:
+    """float64 particles ``(n, p, 4)`` of a Sample, which is what jet representations take."""
+    if not isinstance(X, Sample):
+        raise InputError(f"{type(who).__name__} takes a Sample; got {type(X).__name__}. Load one with qad.read(FILE)")
+    if "slots" in X.meta:
+        raise InputError(f"{type(who).__name__} takes jets; this sample holds events with objects {X.meta['slots']}: "
+                         "use the representation 'event-features'")
+    return X.particles.astype(np.float64)

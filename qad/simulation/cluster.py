@@ -1,0 +1,72 @@
+"""FastJet: the visible particles of many events in, jets with their constituents out, in one call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qad.errors import require
+
+
+class Jets(NamedTuple):
+    """Jets of a batch of events, flat, ordered by event and descending pT."""
+
+    event: np.ndarray  # (j,) index of the event
+    momentum: np.ndarray  # (j, 4) px, py, pz, E [GeV]
+    offsets: np.ndarray  # (j + 1,) where each jet's constituents start in `constituents`
+    constituents: np.ndarray  # (c,) index into the event's particles
+
+
+@cache
+def _fastjet() -> Any:
+    fastjet = require("fastjet", "simulation")
+    require("vector", "simulation").register_awkward()
+    # FastJet prints its banner at the first clustering, whatever one does; let it, where no one reads
+    sys.stdout.flush()
+    with open(os.devnull, "w") as nothing, _redirected(nothing.fileno()):
+        fastjet.ClusterSequence(
+            [fastjet.PseudoJet(1.0, 0.0, 0.0, 1.0)], fastjet.JetDefinition(fastjet.antikt_algorithm, 0.4)
+        )
+    return fastjet
+
+
+@contextlib.contextmanager
+def _redirected(target: int) -> Any:
+    saved = os.dup(1)
+    try:
+        os.dup2(target, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def cluster(momenta: np.ndarray, counts: np.ndarray, radius: float, min_pt: float) -> Jets:
+    """Anti-kT jets (arXiv:0802.1189) of radius ``radius`` above ``min_pt`` [GeV].
+
+    momenta  (particles, 4) px, py, pz, E [GeV] of all events, one after another
+    counts   (events,) how many particles each event has
+    """
+    fastjet = _fastjet()
+    ak = require("awkward", "simulation")
+    columns = [ak.Array(np.ascontiguousarray(momenta[:, i], dtype=np.float64)) for i in range(4)]
+    flat = ak.zip(dict(zip(("px", "py", "pz", "E"), columns, strict=True)), with_name="Momentum4D")
+    events = ak.to_packed(ak.unflatten(flat, counts))
+    sequence = fastjet.ClusterSequence(events, fastjet.JetDefinition(fastjet.antikt_algorithm, radius))
+    jets = sequence.inclusive_jets(min_pt=min_pt)
+    index = sequence.constituent_index(min_pt=min_pt)
+    flat_jets = ak.flatten(jets)
+    p4 = np.column_stack([ak.to_numpy(flat_jets[c]) for c in ("px", "py", "pz", "E")])
+    event = np.repeat(np.arange(len(counts)), ak.to_numpy(ak.num(jets, axis=1)))
+    sizes = ak.to_numpy(ak.num(ak.flatten(index, axis=1), axis=1))
+    members = ak.to_numpy(ak.flatten(index, axis=None)).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    # descending pT inside each event
+    order = np.lexsort((-np.hypot(p4[:, 0], p4[:, 1]), event))
+    take = np.concatenate([np.arange(offsets[j], offsets[j + 1]) for j in order]) if len(order) else np.zeros(0, np.int64)
+    return Jets(event[order], p4[order], np.concatenate([[0], np.cumsum(sizes[order])]), members[take])

@@ -1,0 +1,254 @@
+"""Simulate a sample: chunks with their own seeds, any number of workers, resumed after a kill, merged into one file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from qad.data.sample import Sample
+from qad.data.store import SampleWriter, iter_chunks, read
+from qad.errors import InputError, require
+from qad.simulation.cards import Card, load_card
+from qad.simulation.events import EventSelection, select_events
+from qad.simulation.generate import Generator, chunk_seed, pythia_version
+from qad.simulation.jets import JetSelection, select_jets
+
+EVENTS_PER_CHUNK = 1000
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Profile:
+    """Seconds spent inside Pythia, inside FastJet and in our own code, summed over workers."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: {"pythia": 0.0, "fastjet": 0.0, "ours": 0.0})
+
+    def add(self, other: dict[str, float]) -> None:
+        for k, v in other.items():
+            self.seconds[k] += v
+
+    @property
+    def external_share(self) -> float:
+        """Share of the work done inside Pythia and FastJet."""
+        total = sum(self.seconds.values())
+        return (total - self.seconds["ours"]) / total if total else 1.0
+
+    def __str__(self) -> str:
+        total = sum(self.seconds.values()) or 1.0
+        return ", ".join(f"{name} {100 * self.seconds[key] / total:.0f} %" for name, key in
+                         (("Pythia", "pythia"), ("FastJet", "fastjet"), ("our own code", "ours")))
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that decides the bits of a sample, but for its length."""
+
+    card: Card
+    seed: int
+    selection: JetSelection | EventSelection
+
+    def meta(self) -> dict[str, Any]:
+        """Provenance, as written into the file."""
+        return {
+            "process": self.card.process,
+            "title": self.card.header["title"],
+            "sqrt_s_GeV": self.card.sqrt_s,
+            "generator": f"Pythia {pythia_version()}",
+            "clustering": f"FastJet {version('fastjet')}, anti-kT",
+            "detector": "particle",
+            "seed": self.seed,
+            "options": dict(self.card.options),
+            "selection": asdict(self.selection),
+            "card": list(self.card.commands),
+            "events_per_chunk": EVENTS_PER_CHUNK,
+        }
+
+    def digest(self) -> str:
+        """Short hash of :meth:`meta`: parts of one job are never mixed with those of another."""
+        return hashlib.sha256(json.dumps(self.meta(), sort_keys=True).encode()).hexdigest()[:10]
+
+
+def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, float]]:
+    """Generate chunk number ``chunk`` and write it to ``path``; gives back its number, jets or events kept, seconds."""
+    seconds = {"pythia": 0.0, "fastjet": 0.0, "ours": 0.0}
+    last = time.perf_counter()
+
+    def clock(name: str) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds[name] += now - last
+        last = now
+
+    generator = Generator(job.card, chunk_seed(job.card.process, job.seed, chunk))
+    batch = generator.events(EVENTS_PER_CHUNK)
+    clock("pythia")
+    select: Any = select_jets if isinstance(job.selection, JetSelection) else select_events
+    sample = select(batch, job.card, job.selection, chunk * EVENTS_PER_CHUNK, clock)
+    with SampleWriter(path, meta=dict(sample.meta)) as out:
+        out.append(sample)
+    clock("ours")
+    return chunk, len(sample), seconds
+
+
+class _Inline(Executor):
+    """One worker: this process."""
+
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def _pool(executor: Executor | None, workers: int) -> Iterator[Executor]:
+    if executor is not None:
+        yield executor
+    elif workers == 1:
+        yield _Inline()
+    else:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, workers: int,
+                progress: Progress | None, profile: Profile) -> int:
+    """Make chunks 0, 1, 2, … until together they hold ``n`` entries; returns how many chunks that takes."""
+
+    def part(chunk: int) -> Path:
+        return folder / f"{chunk:06d}.h5"
+
+    yields: dict[int, int] = {}
+    for file in folder.glob("[0-9]*.h5"):
+        with contextlib.suppress(InputError):  # a damaged part is simply made again
+            yields[int(file.stem)] = len(read(file))
+
+    def needed() -> int | None:
+        total, chunk = 0, 0
+        while chunk in yields:
+            total += yields[chunk]
+            chunk += 1
+            if total >= n:
+                return chunk
+        return None
+
+    def expected() -> int:
+        """How many chunks will do, judged by those done."""
+        mean = sum(yields.values()) / len(yields) if yields else None
+        return int(n / mean) + 1 if mean else max(2 * workers, len(yields) + workers)
+
+    if progress:
+        progress(min(sum(yields.values()), n), n)
+    with _pool(executor, workers) as pool:
+        running: dict[Future, int] = {}
+        while needed() is None:
+            done_or_running = yields.keys() | set(running.values())
+            first = next(c for c in range(len(done_or_running) + 1) if c not in done_or_running)
+            # beyond what is expected to do, one chunk at a time
+            while len(running) < workers and (first < expected() or not running):
+                running[pool.submit(make_chunk, job, first, part(first))] = first
+                done_or_running = done_or_running | {first}
+                first = next(c for c in range(first, first + len(done_or_running) + 2) if c not in done_or_running)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                running.pop(future)
+                try:
+                    chunk, kept, seconds = future.result()
+                except BrokenProcessPool:
+                    raise InputError("a simulation worker was killed (out of memory?); the same command continues where "
+                                     "it stopped, with fewer --workers if memory is short") from None
+                yields[chunk] = kept
+                profile.add(seconds)
+                if len(yields) >= 20 and sum(yields.values()) == 0:
+                    raise InputError(f"none of {len(yields) * EVENTS_PER_CHUNK:,} events of '{job.card.process}' passes the "
+                                     f"selection {job.selection}; widen it or change the options {dict(job.card.options)}")
+                if progress:
+                    progress(min(sum(yields.values()), n), n)
+        for future in running:
+            future.cancel()
+    return needed() or 0
+
+
+def _produce(job: Job, n: int, out: str | Path | None, executor: Executor | None, workers: int,
+             progress: Progress | None, overwrite: bool, profile: Profile | None) -> Sample | Path:
+    if n < 1 or workers < 1:
+        raise InputError(f"expected at least one event and one worker, got n={n}, workers={workers}")
+    for package in ("pythia8mc", "fastjet", "awkward", "vector"):
+        require(package, "simulation")
+    profile = Profile() if profile is None else profile
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="qad-") as scratch:
+            path = _produce(job, n, Path(scratch) / "sample.h5", executor, workers, progress, False, profile)
+            return read(path)  # type: ignore[arg-type]
+    out = Path(out)
+    meta = {**job.meta(), "n": n}
+    if out.exists() and not overwrite:
+        with contextlib.suppress(InputError):
+            existing = read(out, 0, 1)
+            if json.dumps(existing.meta, sort_keys=True) == json.dumps({**existing.meta, **meta}, sort_keys=True):
+                return out  # the same sample already stands there
+        raise InputError(f"{out} exists and holds something else; choose another name or add --overwrite")
+    parts = out.with_name(f"{out.name}.parts-{job.digest()}")
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {out.parent}: {error.strerror}; choose a folder you can write to") from None
+    chunks = _make_parts(job, n, parts, executor, workers, progress, profile)
+    left = n
+    with SampleWriter(out) as writer:
+        for chunk in range(chunks):
+            for sample in iter_chunks(parts / f"{chunk:06d}.h5"):
+                sample = sample[:left]
+                if writer.meta is None:
+                    writer.meta = {**sample.meta, **meta}
+                writer.append(sample)
+                left -= len(sample)
+    shutil.rmtree(parts)
+    return out
+
+
+def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
+                  selection: JetSelection | None = None, executor: Executor | None = None,
+                  progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
+                  **options: Any) -> Sample | Path:
+    """Simulate ``n`` jets of ``process``: Pythia 8 → FastJet anti-kT R = 0.8 → 550 < pT < 650 GeV, \\|η\\| < 2.
+
+    process   ``qcd``, ``top``, ``w``, ``z``, ``higgs_bb``, ``svj``; ``options`` are its card's (``m_zprime=1500``)
+    seed      same seed, same bits, with any number of ``workers``
+    out       HDF5 file to write; None gives the :class:`~qad.data.Sample` itself. A killed run continues where it stopped.
+    executor  anything with the ``concurrent.futures`` interface, instead of ``workers`` processes here
+    progress  called with (jets done, jets wanted)
+
+    Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
+    """
+    job = Job(load_card(process, "jets", **options), seed, selection or JetSelection())
+    return _produce(job, n, out, executor, workers, progress, overwrite, profile)
+
+
+def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
+                    selection: EventSelection | None = None, executor: Executor | None = None,
+                    progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
+                    **options: Any) -> Sample | Path:
+    """Simulate ``n`` di-lepton events of ``process`` (``ttbar``, ``heavy_higgs`` with ``m_h``) after selection.
+
+    Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].
+    Arguments as in :func:`simulate_jets`.
+    """
+    job = Job(load_card(process, "events", **options), seed, selection or EventSelection())
+    return _produce(job, n, out, executor, workers, progress, overwrite, profile)
