@@ -1,0 +1,1 @@
+"""Classical detectors: one detector, one file. Importing this loads no quantum software."""

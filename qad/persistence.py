@@ -38,12 +38,12 @@ class Persistent:
         vars(self).update(state)
 
 
-def atomic_write(path: Path, text: str) -> None:
-    """Write ``text`` to a temporary name beside ``path``, then rename: a kill leaves the old file or the new one."""
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Write ``content`` to a temporary name beside ``path``, then rename: a kill leaves the old file or the new one."""
     tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        with open(tmp, "w", encoding="utf-8") as f:
-            f.write(text)
+        with open(tmp, "wb") as f:
+            f.write(content.encode() if isinstance(content, str) else content)
             f.flush()
             os.fsync(f.fileno())
         os.replace(tmp, path)

@@ -56,3 +56,15 @@ class Constituents(Representation):
         k = self.n_particles
         out = np.stack([z, u, v], axis=-1)[:, :k]
         return np.pad(out, [(0, 0), (0, k - out.shape[1]), (0, 0)])
+
+
+class PtWeighted(Representation):
+    """Constituents ``(n, k, 3)`` → ``(z Δη, z Δφ)`` [rad], shape ``(n, k, 2)``: the angles that ``1p1q`` writes into its qubits.
+
+    With it, a classical detector is given exactly what the quantum one is.
+    """
+
+    gives = "particles"
+
+    def _transform(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(X)[..., 1:] * np.asarray(X)[..., :1]

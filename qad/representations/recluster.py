@@ -1,6 +1,7 @@
-"""Sequential recombination inside jets: exclusive kT axes and Cambridge/Aachen soft drop, compiled, one jet per thread.
+"""Loops over the particles of a jet, compiled: recombination trees, τ_N, soft drop, energy correlators.
 
-E-scheme, distances in rapidity and azimuth, no beam distance: what FastJet does with a radius larger than any jet.
+Recombination is E-scheme, with distances in rapidity and azimuth and no beam distance: what FastJet does with a radius
+larger than any jet. The kernels release the GIL, so that batches of jets run in threads.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 
 @njit(cache=True, inline="always")
@@ -28,16 +29,18 @@ def _distance2(y: np.ndarray, phi: np.ndarray, pt2: np.ndarray, i: int, j: int, 
 
 
 @njit(cache=True)
-def _recombine(p4: np.ndarray, n: int, stop: int, power: float):
-    """Merge the ``n`` rows of ``p4`` (px, py, pz, E) down to ``stop``: kT for power 1, C/A for power 0.
+def _recombine(p4: np.ndarray, n: int, power: float):
+    """Merge the ``n`` rows of ``p4`` (px, py, pz, E) into one: kT for power 1, C/A for power 0.
 
-    Returns the tree: momenta of all 2n - 1 nodes, their two children (-1 for particles), and the nodes left.
+    Returns the tree: momenta of its 2n - 1 nodes (particles first, then in order of merging), the children of each
+    (-1 for particles), and each node's rapidity, azimuth, pT².
     """
-    nodes = np.zeros((2 * n, 4))
-    child = np.full((2 * n, 2), -1, dtype=np.int64)
-    y, phi, pt2 = np.zeros(2 * n), np.zeros(2 * n), np.zeros(2 * n)
+    size = 2 * n - 1
+    nodes = np.zeros((size, 4))
+    child = np.full((size, 2), -1, dtype=np.int64)
+    y, phi, pt2 = np.zeros(size), np.zeros(size), np.zeros(size)
     alive = np.arange(n)
-    near, dist = np.zeros(2 * n, dtype=np.int64), np.full(2 * n, np.inf)
+    near, dist = np.zeros(size, dtype=np.int64), np.full(size, np.inf)
     for i in range(n):
         nodes[i] = p4[i]
         y[i], phi[i] = _rapidity(p4[i, 0], p4[i, 1], p4[i, 2], p4[i, 3]), math.atan2(p4[i, 1], p4[i, 0])
@@ -49,16 +52,14 @@ def _recombine(p4: np.ndarray, n: int, stop: int, power: float):
                 dist[i], near[i] = d, j
             if d < dist[j]:
                 dist[j], near[j] = d, i
-    count, total = n, n
-    while count > stop:
+    count = n
+    for new in range(n, size):
         best = 0
         for k in range(1, count):
             if dist[alive[k]] < dist[alive[best]]:
                 best = k
         a = alive[best]
         b = near[a]
-        new = total
-        total += 1
         nodes[new] = nodes[a] + nodes[b]
         child[new, 0], child[new, 1] = a, b
         px, py, pz, e = nodes[new]
@@ -85,44 +86,51 @@ def _recombine(p4: np.ndarray, n: int, stop: int, power: float):
                 dist[i], near[i] = d, new
             if d < dist[new]:
                 dist[new], near[new] = d, i
-    return nodes, child, alive[:count], y, phi, pt2
+    return nodes, child, y, phi, pt2
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def subjettiness(p4: np.ndarray, count: np.ndarray, most: int, radius: float) -> np.ndarray:
     """τ_N for N = 1 … ``most``, exclusive-kT axes, β = 1 (arXiv:1011.2268): Σ_k pT_k min_a ΔR_ak / (Σ_k pT_k R).
 
     p4 (n, p, 4) px, py, pz, E [GeV], filled slots first; count (n,) particles of each jet. Returns (n, most).
     """
     out = np.zeros((len(p4), most))
-    for jet in prange(len(p4)):
+    for jet in range(len(p4)):
         n = count[jet]
-        for axes in range(1, most + 1):
-            if n <= axes:
-                continue  # every particle is an axis
-            _, _, left, y, phi, pt2 = _recombine(p4[jet], n, axes, 1.0)
-            total, moment = 0.0, 0.0
+        if n < 2:
+            continue
+        _, child, y, phi, pt2 = _recombine(p4[jet], n, 1.0)
+        parent = np.full(2 * n - 1, 2 * n)
+        for node in range(n, 2 * n - 1):
+            parent[child[node, 0]] = node
+            parent[child[node, 1]] = node
+        total = 0.0
+        for i in range(n):
+            total += math.sqrt(pt2[i])
+        for axes in range(1, min(most, n - 1) + 1):  # with n axes every particle is one, and τ vanishes
+            end = 2 * n - axes  # nodes that exist when `axes` are left
+            moment = 0.0
             for i in range(n):
                 nearest = np.inf
-                for a in left:
-                    nearest = min(nearest, _distance2(y, phi, pt2, i, a, 0.0))
-                pt = math.sqrt(pt2[i])
-                total += pt
-                moment += pt * math.sqrt(nearest)
+                for a in range(end):
+                    if parent[a] >= end:
+                        nearest = min(nearest, _distance2(y, phi, pt2, i, a, 0.0))
+                moment += math.sqrt(pt2[i] * nearest)
             out[jet, axes - 1] = moment / (total * radius)
     return out
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True)
 def soft_drop_mass(p4: np.ndarray, count: np.ndarray, z_cut: float, beta: float, radius: float) -> np.ndarray:
     """Soft-drop mass [GeV] (arXiv:1402.2657): undo C/A, keep the harder branch until z > z_cut (ΔR/R)^β. Shape (n,)."""
     out = np.zeros(len(p4))
-    for jet in prange(len(p4)):
+    for jet in range(len(p4)):
         n = count[jet]
         if n == 0:
             continue
-        nodes, child, left, y, phi, pt2 = _recombine(p4[jet], n, 1, 0.0)
-        node = left[0]
+        nodes, child, y, phi, pt2 = _recombine(p4[jet], n, 0.0)
+        node = 2 * n - 2
         while child[node, 0] >= 0:
             a, b = child[node, 0], child[node, 1]
             if pt2[a] < pt2[b]:
@@ -134,4 +142,28 @@ def soft_drop_mass(p4: np.ndarray, count: np.ndarray, z_cut: float, beta: float,
             node = a
         px, py, pz, e = nodes[node]
         out[jet] = math.sqrt(max(e * e - px * px - py * py - pz * pz, 0.0))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def energy_correlators(z: np.ndarray, y: np.ndarray, phi: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """e2 = Σ_{i<j} z_i z_j θ_ij and e3 = Σ_{i<j<k} z_i z_j z_k θ_ij θ_ik θ_jk (β = 1, arXiv:1305.0007), shape (n, 2)."""
+    out = np.zeros((len(z), 2))
+    for jet in range(len(z)):
+        n = count[jet]
+        theta = np.zeros((n, n))
+        e2, e3 = 0.0, 0.0
+        for i in range(n):
+            for j in range(i):
+                dphi = abs(phi[jet, i] - phi[jet, j])
+                dphi = min(dphi, 2 * math.pi - dphi)
+                theta[i, j] = theta[j, i] = math.sqrt((y[jet, i] - y[jet, j]) ** 2 + dphi * dphi)
+                e2 += z[jet, i] * z[jet, j] * theta[i, j]
+        for i in range(n):
+            for j in range(i):
+                row = 0.0
+                for k in range(j):
+                    row += z[jet, k] * theta[i, k] * theta[j, k]
+                e3 += z[jet, i] * z[jet, j] * theta[i, j] * row
+        out[jet, 0], out[jet, 1] = e2, e3
     return out

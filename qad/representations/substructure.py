@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -28,8 +30,8 @@ class Substructure(Representation):
     """Observables of each jet, ``(n, features)``: any of mass, multiplicity, width, ptd, tau21, tau32, soft_drop_mass, c2, d2.
 
     Energy correlators e2 = Σ_{i<j} z_i z_j θ_ij, e3 = Σ_{i<j<k} z_i z_j z_k θ_ij θ_ik θ_jk with z the share of the scalar
-    pT sum; e3 is taken as Tr M³/6 of M_ij = √(z_i z_j) θ_ij. Masses in GeV, the others without unit; ``radius`` is the
-    jet radius. Ratios are 0 where their denominator vanishes.
+    pT sum. Masses in GeV, the others without unit; ``radius`` is the jet radius. Ratios are 0 where their denominator
+    vanishes.
     """
 
     def __init__(self, features: Sequence[str] = tuple(FEATURES), radius: float = 0.8) -> None:
@@ -41,7 +43,9 @@ class Substructure(Representation):
             if name not in FEATURES:
                 raise InputError(did_you_mean(name, FEATURES, "substructure feature"))
         particles = particles_of(X, self)
-        parts = [self._batch(particles[i : i + BATCH]) for i in range(0, len(particles), BATCH)]
+        batches = [particles[i : i + BATCH] for i in range(0, len(particles), BATCH)]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            parts = list(threads.map(self._batch, batches))
         return np.concatenate(parts) if parts else np.zeros((0, len(self.features)))
 
     def _batch(self, particles: np.ndarray) -> np.ndarray:
@@ -64,7 +68,7 @@ class Substructure(Representation):
         if "soft_drop_mass" in wanted:
             columns["soft_drop_mass"] = recluster.soft_drop_mass(p4, count, 0.1, 0.0, self.radius)
         if wanted & {"c2", "d2"}:
-            e2, e3 = energy_correlators(z, y, phi)
+            e2, e3 = recluster.energy_correlators(z, y, phi, count).T
             columns["c2"], columns["d2"] = ratio(e3, e2**2), ratio(e3, e2**3)
         return np.stack([columns[name] for name in self.features], axis=1).astype(np.float64)
 
@@ -76,12 +80,3 @@ class Substructure(Representation):
 def ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a/b, and 0 where b vanishes."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 1e-12)
-
-
-def energy_correlators(z: np.ndarray, y: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """e2 and e3 with β = 1 of ``(n, p)`` momentum fractions, rapidities and azimuths, each ``(n,)``."""
-    theta = np.hypot(y[:, :, None] - y[:, None, :], wrap(phi[:, :, None] - phi[:, None, :]))
-    m = np.sqrt(z[:, :, None] * z[:, None, :]) * theta
-    e2 = 0.5 * (z[:, :, None] * z[:, None, :] * theta).sum((1, 2))
-    e3 = np.einsum("nij,nji->n", m @ m, m) / 6.0
-    return e2, e3

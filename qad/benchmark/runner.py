@@ -1,0 +1,269 @@
+"""Run a study: make its samples, train what is missing, keep raw scores.
+
+Every detector of a seed sees the same training events, held-back events and test events. Representations learn from
+background training events only, once, before any detector. Labels never reach ``fit``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline, make_pipeline
+
+import qad
+from qad import detector, representations
+from qad.benchmark.runs import digest, is_whole, write_run
+from qad.benchmark.study import DetectorSpec, SampleSpec, Study
+from qad.data.sample import Sample
+from qad.data.splits import split
+from qad.data.store import read
+from qad.errors import InputError
+from qad.persistence import atomic_write
+from qad.representations import Representation
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pennylane", "qiskit", "pythia8mc", "fastjet")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model to train."""
+
+    train: str
+    representation: str
+    spec: DetectorSpec
+    seed: int
+    path: Path
+    configuration: dict[str, Any]
+
+
+class Reporter:
+    """What the runner tells while it works; the command line draws it, a notebook may ignore it."""
+
+    def simulating(self, name: str) -> Callable[[int, int], None]:
+        """A sample is about to be made; the returned function is called with (done, wanted)."""
+        return lambda done, total: None
+
+    def planned(self, total: int, missing: int) -> None:
+        """How many models the study has and how many of them are to be trained."""
+
+    def finished(self, cell: Cell, seconds: float, failure: str | None) -> None:
+        """A model is trained and scored, or failed."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a score."""
+    found = {"qad": qad.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def sample_path(spec: SampleSpec, name: str, data: Path) -> Path:
+    """Where a simulated sample of a study is kept, or the file it names."""
+    if spec.file is not None:
+        return spec.file
+    options = "".join(f"-{k}{v:g}" for k, v in sorted(spec.options.items()))
+    return data / f"{spec.process or name}{options}-n{spec.n}-seed{spec.seed}.h5"
+
+
+def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter: Reporter) -> Path:
+    """The file of a sample, simulated first if it does not exist."""
+    path = sample_path(spec, name, data)
+    if spec.file is None and not path.exists():
+        from qad.simulation import produce
+
+        simulate = produce.simulate_jets if spec.simulate == "jets" else produce.simulate_events
+        simulate(spec.process or name, spec.n, spec.seed, out=path, workers=workers,
+                 progress=reporter.simulating(name), **spec.options)
+    return path
+
+
+def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data", *, workers: int | None = None,
+              reporter: Reporter | None = None) -> Path:
+    """Run what is missing of ``study`` and return the folder of its runs, ``runs/<study>``.
+
+    data      folder for simulated samples, shared between studies
+    workers   processes for the simulation (default: all cores)
+
+    Started again after a kill it does the rest and nothing twice. A detector that fails is noted with its reason in
+    ``study.json`` and tried again next time. Raises :class:`InputError`.
+    """
+    reporter = reporter or Reporter()
+    root = Path(runs) / study.name
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        Path(data).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {error.filename}: {error.strerror}; choose folders you can write to") from None
+    files = {n: make_sample(s, n, Path(data), workers or os.cpu_count() or 1, reporter) for n, s in study.samples.items()}
+    parts: dict[str, dict[str, Sample]] = {}
+    for name, file in files.items():
+        sizes = {"train": study.split.train, "test": study.split.test}
+        if name not in study.train:
+            sizes["train"] = 0
+        try:
+            parts[name] = split(read(file), sizes, study.split.seed)
+        except InputError as error:
+            raise InputError(f"sample '{name}' ({file}): {error}") from None
+    fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
+    cells, skipped = plan(study, root, fingerprints)
+    missing = [c for c in cells if not is_whole(c.path)]
+    notes = {
+        "study": json.loads(study.model_dump_json()),
+        "cells": [str(c.path.relative_to(root)) for c in cells],
+        "skipped": skipped,
+        "failed": [],
+        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": _last_meta(parts[n]["test"])} for n in parts},
+        "versions": versions(),
+    }
+    atomic_write(root / "study.json", json.dumps(notes, indent=1))
+    reporter.planned(len(cells), len(missing))
+    inputs = Inputs(study, parts)
+    for cell in missing:
+        start = time.perf_counter()
+        failure = None
+        try:
+            record, scores, model = train_and_score(cell, inputs, fingerprints)
+            write_run(cell.path, record, scores, model)
+        except InputError as error:
+            if "cannot write" in str(error):
+                raise
+            failure = str(error)
+        except Exception as error:  # a third party's detector may raise anything; the study goes on
+            failure = f"{type(error).__name__}: {error}"
+            atomic_write(root / "last-failure.txt", traceback.format_exc())
+        if failure:
+            notes["failed"].append({"cell": str(cell.path.relative_to(root)), "reason": failure})
+            atomic_write(root / "study.json", json.dumps(notes, indent=1))
+        reporter.finished(cell, time.perf_counter() - start, failure)
+    return root
+
+
+def _last_meta(sample: Sample) -> dict[str, Any]:
+    return dict(sample.meta)
+
+
+def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> tuple[list[Cell], list[dict[str, str]]]:
+    """Every model of the study, and the pairings left out with their reasons."""
+    cells, skipped = [], []
+    for spec, name, reason in study.pairings():
+        if reason:
+            skipped.append({"detector": spec.label, "representation": name, "reason": reason})
+            continue
+        chain = study.representations[name]
+        for train in study.train:
+            for seed in study.seeds:
+                configuration = {
+                    "samples": fingerprints,
+                    "train": train,
+                    "split": study.split.model_dump(),
+                    "steps": [s.model_dump() for s in chain.steps],
+                    "tabular": [s.model_dump() for s in chain.tabular],
+                    "detector": spec.use,
+                    "params": spec.params,
+                    "seed": seed,
+                }
+                path = root / train / name / spec.label / f"{seed}-{digest(configuration)}"
+                cells.append(Cell(train, name, spec, seed, path, configuration))
+    # cells that share inputs follow each other, so that a representation is computed once
+    order = {n: i for i, n in enumerate(study.representations)}
+    return sorted(cells, key=lambda c: (study.train.index(c.train), order[c.representation])), skipped
+
+
+class Inputs:
+    """Arrays for detectors. Steps learn from the training background only; what is stateless is computed once."""
+
+    def __init__(self, study: Study, parts: dict[str, dict[str, Sample]]) -> None:
+        self.study, self.parts = study, parts
+        self.arrays = cache(self._arrays)
+        self._stateless = cache(self._first_step)
+
+    def _first_step(self, representation: str, sample: str, part: str) -> np.ndarray:
+        step = self.study.representations[representation].steps[0]
+        return representations.get(step.use, **step.params).fit(None).transform(self.parts[sample][part])
+
+    def _arrays(self, representation: str, train: str, tabular: bool
+                ) -> tuple[list[Representation], np.ndarray, dict[str, np.ndarray]]:
+        chain = self.study.representations[representation]
+        first, *rest = (representations.get(s.use, **s.params) for s in (*chain.steps, *(chain.tabular if tabular else [])))
+        tests = {n: p["test"] for n, p in self.parts.items()}
+        if type(first)._fit is Representation._fit:  # nothing to learn: the same for every background
+            first.fit(None)
+            background = self._stateless(representation, train, "train")
+            arrays = {n: self._stateless(representation, n, "test") for n in tests}
+        else:
+            background = first.fit(self.parts[train]["train"]).transform(self.parts[train]["train"])
+            arrays = {n: first.transform(s) for n, s in tests.items()}
+        for step in rest:
+            background = step.fit(background).transform(background)
+            arrays = {n: step.transform(a) for n, a in arrays.items()}
+        return [first, *rest], background, arrays
+
+
+def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str, str]]
+                    ) -> tuple[dict[str, Any], dict[str, np.ndarray], Pipeline]:
+    """Train one model on background and score every test process: the run's record, its scores, the whole pipeline."""
+    study = inputs.study
+    cls = type(detector.get(cell.spec.use, **cell.spec.params))
+    params = dict(cell.spec.params)
+    if "random_state" in inspect.signature(cls).parameters and "random_state" not in params:
+        params["random_state"] = cell.seed
+    model = detector.get(cell.spec.use, **params)
+    steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular")
+    order = np.random.default_rng([cell.seed, 2026]).permutation(len(background))
+    held = int(round(study.split.validation * len(background)))
+    validation = background[order[:held]] if held else None
+    start = time.perf_counter()
+    model.fit(background[order[held:]], validation=validation)
+    fit_seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    scores = {name: model.anomaly_score(array) for name, array in tests.items()}
+    score_seconds = time.perf_counter() - start
+    for name, score in scores.items():
+        if not np.isfinite(score).all():
+            raise InputError(f"{int((~np.isfinite(score)).sum())} of {len(score)} scores on '{name}' are not finite")
+    record = {
+        "study": study.name,
+        "train": cell.train,
+        "representation": {"name": cell.representation, "steps": cell.configuration["steps"], "tabular": cell.configuration["tabular"]},
+        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "params": params, "learns": cls.learns},
+        "seed": cell.seed,
+        "n_train": len(background) - held,
+        "n_validation": held,
+        "fingerprints": fingerprints,
+        "fit_seconds": fit_seconds,
+        "events_per_second": sum(map(len, scores.values())) / max(score_seconds, 1e-9),
+        "parameters": getattr(model, "parameters_", None),
+        "effective_parameters": getattr(model, "effective_parameters_", None),
+        "shots": getattr(model, "shots", None),
+        "device": "cpu",
+        "diagnostics": getattr(model, "diagnostics_", {}),
+        "configuration": cell.configuration,
+        "versions": versions(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return json.loads(json.dumps(record, default=_plain)), scores, make_pipeline(*steps, model)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value)

@@ -1,0 +1,128 @@
+"""Runs on disk: configuration, provenance, cost and raw scores of one trained model. Metrics are always recomputed.
+
+``runs/<study>/<train>/<representation>/<detector>/<seed>-<hash>/`` holds ``run.json`` and ``scores.npz`` (an array of
+scores for each test process), and the trained pipeline in ``model/``. A run is written under a temporary name and renamed: what exists is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qad.errors import InputError
+from qad.persistence import atomic_write, save
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model and its scores on every test process."""
+
+    path: Path
+    record: dict[str, Any]
+    scores: dict[str, np.ndarray]
+
+    @property
+    def train(self) -> str:
+        """Process it was trained on."""
+        return self.record["train"]
+
+    @property
+    def representation(self) -> str:
+        """Name of its representation in the study."""
+        return self.record["representation"]["name"]
+
+    @property
+    def detector(self) -> str:
+        """Its name in tables."""
+        return self.record["detector"]["name"]
+
+    @property
+    def kind(self) -> str:
+        """quantum, classical, control, weak or supervised."""
+        return self.record["detector"]["kind"]
+
+    @property
+    def seed(self) -> int:
+        """Seed of its training subset, initial weights and shuffling."""
+        return self.record["seed"]
+
+
+def digest(configuration: dict[str, Any]) -> str:
+    """Short hash of everything that decides a run's scores."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def write_run(path: Path, record: dict[str, Any], scores: dict[str, np.ndarray], model: Any = None) -> None:
+    """Write a whole run to ``path``; a ``model`` that can be saved goes into its folder ``model``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    tmp.mkdir()
+    try:
+        np.savez_compressed(tmp / "scores.npz", **scores)
+        if model is not None:
+            try:
+                save(model, tmp / "model")
+            except InputError as error:  # someone's own detector may not be savable; its scores count all the same
+                record = {**record, "model_not_saved": str(error)}
+        atomic_write(tmp / "run.json", json.dumps({"schema_version": SCHEMA_VERSION, **record}, indent=1))
+        if path.exists():  # damaged: it would not have been run again otherwise
+            shutil.rmtree(path)
+        os.replace(tmp, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; runs finished before are kept, and the same "
+                         "command does the rest") from None
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+def read_run(path: Path) -> Run:
+    """Read one run. Raises :class:`InputError` if it is damaged."""
+    try:
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        if record["schema_version"] != SCHEMA_VERSION:
+            raise InputError(f"{path} has schema version {record['schema_version']}; this version reads {SCHEMA_VERSION}")
+        with np.load(path / "scores.npz", allow_pickle=False) as file:
+            scores = {k: file[k] for k in file.files}
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, zipfile.BadZipFile, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"run {path} is damaged ({error}); delete the folder and start the study again") from None
+    return Run(path, record, scores)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a finished, readable run stands at ``path``."""
+    try:
+        read_run(path)
+    except InputError:
+        return False
+    return True
+
+
+def read_study_record(root: Path) -> dict[str, Any]:
+    """What the runner noted about the study whose runs stand in ``root``."""
+    path = Path(root) / "study.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{root} holds no runs: expected study.json, which  qad benchmark STUDY  writes") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: {error}") from None
+
+
+def read_runs(root: str | Path) -> list[Run]:
+    """All finished runs that belong to the study last run in ``root``, in the study's order."""
+    root = Path(root)
+    record = read_study_record(root)
+    return [read_run(root / cell) for cell in record["cells"] if (root / cell / "run.json").exists()]

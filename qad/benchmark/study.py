@@ -1,0 +1,169 @@
+"""A study: samples × representations × detectors × seeds, one YAML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from qad import detector, registry, representations
+from qad.errors import InputError, did_you_mean
+
+SHIPPED = Path(__file__).parent / "studies"
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleSpec(_Strict):
+    """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``."""
+
+    simulate: Literal["jets", "events"] | None = None
+    process: str | None = None
+    n: int = 0
+    seed: int = 1
+    options: dict[str, float] = {}
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SampleSpec:
+        if (self.file is None) == (self.simulate is None):
+            raise ValueError("a sample needs either 'simulate' or 'file'")
+        if self.simulate and self.n < 1:
+            raise ValueError("a simulated sample needs its number of events 'n'")
+        return self
+
+
+class Split(_Strict):
+    """Sizes of the training part (of which ``validation`` is held back for early stopping) and of the test part."""
+
+    train: int
+    test: int
+    validation: float = 0.1
+    seed: int = 0
+
+
+class Step(BaseModel):
+    """A registered class and its parameters: ``{use: NAME, parameter: value, …}``."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Everything but ``use``."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class RepresentationSpec(_Strict):
+    """A chain of representations; ``tabular`` is what follows for detectors that take a table."""
+
+    steps: list[Step]
+    tabular: list[Step] = []
+
+
+class DetectorSpec(_Strict):
+    """A detector (``use``, ``params``), its ``representations`` (default: all), and its name in tables."""
+
+    use: str
+    params: dict[str, Any] = {}
+    representations: list[str] | None = None
+    name: Name | None = None
+
+    @property
+    def label(self) -> str:
+        """Name in folders and tables."""
+        return self.name or self.use.replace(":", ".")
+
+
+class Study(_Strict):
+    """What to compare. Each of ``train`` is the background in turn; all other samples are its signals."""
+
+    name: Name
+    title: str
+    samples: dict[Name, SampleSpec]
+    split: Split
+    train: list[str]
+    representations: dict[Name, RepresentationSpec]
+    detectors: list[DetectorSpec]
+    seeds: list[int] = Field(min_length=1)
+
+    @field_validator("detectors")
+    @classmethod
+    def _unique(cls, specs: list[DetectorSpec]) -> list[DetectorSpec]:
+        labels = [d.label for d in specs]
+        twice = {x for x in labels if labels.count(x) > 1}
+        if twice:
+            raise ValueError(f"detectors need distinct names; give a 'name' to each of {sorted(twice)}")
+        return specs
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Study:
+        for name in self.train:
+            if name not in self.samples:
+                raise ValueError(did_you_mean(name, self.samples, "sample to train on"))
+        for spec in self.detectors:
+            for name in spec.representations or []:
+                if name not in self.representations:
+                    raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.representations, 'representation')}")
+        return self
+
+    def check(self) -> None:
+        """Find every detector and representation before anything is computed. Raises :class:`InputError`."""
+        for spec in self.detectors:
+            detector.get(spec.use, **spec.params)
+        for chain in self.representations.values():
+            for step in (*chain.steps, *chain.tabular):
+                representations.get(step.use, **step.params)
+
+    def pairings(self) -> list[tuple[DetectorSpec, str, str | None]]:
+        """Every (detector, representation) pairing, with the reason where it makes no sense."""
+        found = []
+        for spec in self.detectors:
+            takes = registry.find(registry.DETECTORS, spec.use).takes
+            for name in spec.representations or self.representations:
+                chain = self.representations[name]
+                gives = representations.get(chain.steps[-1].use).gives
+                reason = None
+                if takes == "tabular" and gives != "tabular" and not chain.tabular:
+                    reason = f"takes a table; '{name}' gives {gives} and no 'tabular' steps follow"
+                elif takes not in ("tabular", gives):
+                    reason = f"takes {takes}; '{name}' gives {gives}"
+                found.append((spec, name, reason))
+        return found
+
+
+def studies() -> list[str]:
+    """Names of the studies that come with the package."""
+    return sorted(f.stem for f in SHIPPED.glob("*.yaml"))
+
+
+def load_study(name: str | Path) -> Study:
+    """A study that comes with the package, by name, or a YAML file of your own, by path. Raises :class:`InputError`."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if str(name) not in studies():
+            raise InputError(did_you_mean(str(name), studies(), "study") + "; or give the path of a .yaml file")
+        path = SHIPPED / f"{name}.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"study {path} cannot be read: {error.strerror}") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"study {path} is no valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"study {path}: expected a mapping with name, title, samples, …; got {type(content).__name__}")
+    try:
+        study = Study(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"]) or "the file"
+        raise InputError(f"study {path}: at {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    study.check()
+    return study

@@ -1,0 +1,355 @@
+"""The command line: each command parses, calls one documented function, prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qad.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    help="Quantum autoencoders for anomaly detection at the LHC, judged beside the best classical detectors.\n\n"
+         "Start with:  qad benchmark quick",
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
+)
+simulate = typer.Typer(help="Simulate jets or events: Pythia 8 → FastJet → sample.", no_args_is_help=True)
+data = typer.Typer(help="Look at samples.", no_args_is_help=True)
+app.add_typer(simulate, name="simulate")
+app.add_typer(data, name="data")
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="HDF5 file to write.")]
+Number = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to simulate, after selection.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same bits, with any number of workers.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes. [default: all cores]", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it holds something else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+CORES = os.cpu_count() or 1
+
+
+def main() -> None:
+    """Entry point: a mistake is one sentence on stderr and exit code 2, an interruption 130."""
+    try:
+        app()
+    except (InputError, MissingExtra) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the file system'}: {error.strerror or error}")
+
+
+def _fail(sentence: str) -> None:
+    print(f"qad: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nqad: stopped; what is finished is kept, and the same command does the rest", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(),
+               TimeRemainingColumn(compact=True, elapsed_when_finished=True))
+    with Progress(*columns, console=console, speed_estimate_period=120) as bar:
+        yield bar
+
+
+def _produce(kind: str, process: str, n: int, seed: int, out: Path, workers: int, overwrite: bool, as_json: bool,
+             options: dict[str, float | None]) -> None:
+    from qad.data.store import describe
+    from qad.simulation import produce
+
+    function = produce.simulate_jets if kind == "jets" else produce.simulate_events
+    profile, start = produce.Profile(), time.perf_counter()
+    with _resumable(), _progress(kind) as bar:
+        task = bar.add_task(process, total=n)
+        function(process, n, seed, out=out, workers=workers, overwrite=overwrite, profile=profile,
+                 progress=lambda done, total: bar.update(task, completed=done, total=total),
+                 **{k: v for k, v in options.items() if v is not None})
+    seconds = time.perf_counter() - start
+    made = any(profile.seconds.values())
+    if as_json:
+        print(json.dumps({"file": str(out), "n": n, "seconds": seconds, "profile": profile.seconds,
+                          "fingerprint": describe(out)["fingerprint"]}))
+    elif made:
+        print(f"{out}: {n:,} {kind} of {process} in {seconds:.0f} s ({n / seconds:,.0f} {kind}/s); work: {profile}")
+    else:
+        print(f"{out}: these {n:,} {kind} already stand there")
+
+
+@simulate.command("jets")
+def simulate_jets(
+    process: Annotated[str, typer.Option(help="qcd, top, w, z, higgs_bb or svj.")],
+    out: Out,
+    n: Number = 10_000,
+    seed: Seed = 1,
+    workers: Workers = CORES,
+    m_zprime: Annotated[float | None, typer.Option(help="svj: mass of the Z' [GeV].")] = None,
+    m_dark: Annotated[float | None, typer.Option(help="svj: mass of the dark mesons [GeV].")] = None,
+    r_inv: Annotated[float | None, typer.Option(help="svj: fraction of dark mesons that decay invisibly.")] = None,
+    lambda_dark: Annotated[float | None, typer.Option(help="svj: dark confinement scale Λ [GeV].")] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate large-radius jets, 550 < pT < 650 GeV, |η| < 2, anti-kT R = 0.8, 14 TeV.
+
+    Example:  qad simulate jets --process qcd --n 20000 --seed 1 --workers 2 -o qcd.h5
+
+    A killed run continues where it stopped.
+    """
+    _produce("jets", process, n, seed, out, workers, overwrite, as_json,
+             {"m_zprime": m_zprime, "m_dark": m_dark, "r_inv": r_inv, "lambda_dark": lambda_dark})
+
+
+@simulate.command("events")
+def simulate_events(
+    process: Annotated[str, typer.Option(help="ttbar or heavy_higgs.")],
+    out: Out,
+    n: Number = 10_000,
+    seed: Seed = 1,
+    workers: Workers = CORES,
+    m_h: Annotated[float | None, typer.Option(help="heavy_higgs: mass of the heavy Higgs boson [GeV].")] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate di-lepton top-pair events with the seven features of arXiv:2112.04958, 13 TeV.
+
+    Example:  qad simulate events --process heavy_higgs --m-h 2500 --n 5000 -o higgs.h5
+    """
+    _produce("events", process, n, seed, out, workers, overwrite, as_json, {"m_h": m_h})
+
+
+@data.command("info")
+def data_info(file: Path, as_json: AsJson = False) -> None:
+    """Counts, units, provenance and fingerprint of a sample.
+
+    Example:  qad data info qcd.h5
+    """
+    from qad.data.store import describe
+
+    info = describe(file)
+    if as_json:
+        print(json.dumps(info))
+        return
+    counts = ", ".join(f"{v:,} {k}" for k, v in info["process"].items())
+    labels = ", ".join(f"{v:,} {({0: 'background', 1: 'signal', -1: 'unknown'})[k]}" for k, v in info["label"].items())
+    units = ", ".join(f"{k} [{u}]" if u else k for k, u in info["particle_columns"].items())
+    features = ", ".join(f"{k} [{u}]" if u else k for k, u in info["features"].items()) or "none"
+    print(f"{info['file']}  {info['bytes'] / 1e6:.1f} MB")
+    print(f"events       {info['events']:,}: {counts} ({labels})")
+    print(f"particles    {info['particles_per_event']:.1f} per event on average; {units}")
+    print(f"features     {features}")
+    for name, text in info["arrays"].items():
+        print(f"  {name:<28} {text}")
+    for key, value in info["meta"].items():
+        if key != "card":
+            print(f"{key:<18} {value}")
+    for line in info["meta"].get("card", []):
+        print(f"  card  {line}")
+    print(f"fingerprint  {info['fingerprint']}  {'intact' if info['intact'] else 'DOES NOT MATCH THE EVENTS'}")
+    if not info["intact"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def detectors(as_json: AsJson = False) -> None:
+    """List all detectors: what they take, what kind they are, what they do.
+
+    Example:  qad detectors
+    """
+    from qad import registry
+
+    rows = []
+    for name in registry.names(registry.DETECTORS):
+        try:
+            cls = registry.find(registry.DETECTORS, name)
+        except InputError as error:  # another package's broken entry point must not hide the others
+            rows.append({"name": name, "kind": "broken", "takes": "", "summary": str(error)})
+            continue
+        rows.append({"name": name, "kind": cls.kind, "takes": cls.takes, "summary": (cls.__doc__ or "").partition("\n")[0]})
+    if as_json:
+        print(json.dumps(rows))
+        return
+    width = max(len(r["name"]) for r in rows)
+    for r in sorted(rows, key=lambda r: (r["kind"], r["name"])):
+        print(f"{r['name']:<{width}}  {r['kind']:<9}  {r['takes']:<9}  {r['summary']}")
+
+
+def _parameters(pairs: list[str]) -> dict[str, Any]:
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"expected NAME=VALUE, got '{pair}'")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"'{value}' is not a number, word or list") from None
+    return found
+
+
+@app.command()
+def fit(
+    detector: Annotated[str, typer.Argument(help="Name of a detector; see `qad detectors`.")],
+    file: Annotated[Path, typer.Argument(help="Background sample.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the model.")],
+    representation: Annotated[list[str], typer.Option("-r", "--representation", help="NAME or NAME:PARAMETER=VALUE,…; "
+                              "several make a chain. [default: what suits the detector and the sample]")] = [],  # noqa: B006
+    parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE of the detector.")] = [],  # noqa: B006
+) -> None:
+    """Fit a detector on background events and save it.
+
+    Example:  qad fit quantum-autoencoder qcd.h5 -r constituents:n_particles=8 -p latent=2 -o model
+    """
+    from qad import pipeline, representations
+    from qad.data.store import read
+    from qad.persistence import save
+
+    chain = []
+    for text in representation:
+        name, _, rest = text.partition(":")
+        chain.append(representations.get(name, **_parameters(rest.split(",") if rest else [])))
+    sample = read(file)
+    start = time.perf_counter()
+    model = pipeline.fit(detector, sample, chain, **_parameters(parameter))
+    save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample)})
+    print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
+          f"score with  qad score {out} FILE -o scores.csv")
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run.")],
+    file: Annotated[Path, typer.Argument(help="Sample to score.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="scores.csv or scores.npz")],
+) -> None:
+    """Score events with a fitted detector: higher = more anomalous.
+
+    Example:  qad score model top.h5 -o scores.csv
+    """
+    from qad import pipeline
+
+    scores, speed = pipeline.score(model, file, out)
+    print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")
+
+
+class _Screen:
+    """Draws what the runner tells."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+        self.models: Any = None
+        self.failures: list[str] = []
+
+    def simulating(self, name: str) -> Any:
+        task = self.bar.add_task(f"simulate {name} jets/events", total=None)
+        return lambda done, total: self.bar.update(task, completed=done, total=total)
+
+    def planned(self, total: int, missing: int) -> None:
+        self.models = self.bar.add_task("train and score models", total=total, completed=total - missing)
+
+    def finished(self, cell: Any, seconds: float, failure: str | None) -> None:
+        self.bar.advance(self.models)
+        if failure:
+            self.failures.append(f"{cell.train}/{cell.representation}/{cell.spec.label}, seed {cell.seed}: {failure}")
+
+
+@app.command()
+def benchmark(
+    study: Annotated[str, typer.Argument(help="Name of a study (quick, full), or a YAML file of your own.")],
+    runs: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
+    data_folder: Annotated[Path, typer.Option("--data", help="Folder for simulated samples.")] = Path("data"),
+    workers: Workers = CORES,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+) -> None:
+    """Run a study: simulate what is missing, train what is missing, write the report.
+
+    Example:  qad benchmark quick
+
+    Started again after a kill it does the rest and nothing twice.
+    """
+    from qad.benchmark import load_study, run_study
+
+    chosen = load_study(study)
+    with _resumable(), _progress("") as bar:
+        screen = _Screen(bar)
+        root = run_study(chosen, runs, data_folder, workers=workers, reporter=screen)
+    for failure in screen.failures:
+        print(f"qad: failed: {failure}", file=sys.stderr)
+    if report:
+        _report(root)
+    else:
+        print(root)
+    if screen.failures:
+        raise typer.Exit(1)
+
+
+def _report(runs: Path) -> None:
+    from qad.report import write_report
+
+    path, verdict = write_report(runs)
+    print(verdict.headline)
+    for sentence in verdict.sentences:
+        print(f"  {sentence}")
+    print(path.resolve())
+
+
+@app.command()
+def report(runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")]) -> None:
+    """Write report.html and results.csv from runs; metrics are recomputed from raw scores.
+
+    Example:  qad report runs/quick
+    """
+    _report(runs)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation and say what to do.
+
+    Example:  qad doctor
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    needed = {"": ("numpy", "scipy", "scikit-learn", "numba", "torch", "h5py", "pennylane", "qiskit", "qiskit-aer"),
+              "simulation": ("pythia8mc", "fastjet", "awkward", "vector")}
+    healthy = True
+    for extra, packages in needed.items():
+        for package in packages:
+            try:
+                print(f"ok       {package} {version(package)}")
+            except PackageNotFoundError:
+                healthy = healthy and bool(extra)
+                name = f"qad-hep[{extra}]" if extra else "qad-hep"
+                print(f"missing  {package}: type  pip install '{name}'")
+    import torch
+
+    print(f"ok       GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "note     no GPU: everything runs on the CPU")
+    if not healthy:
+        raise typer.Exit(1)

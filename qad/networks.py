@@ -1,0 +1,34 @@
+"""Shared torch blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def dense(sizes: Sequence[int], seed: int, activation: type[nn.Module] = nn.LeakyReLU) -> nn.Sequential:
+    """Fully connected layers of the given sizes, the last one linear, with weights from ``seed`` (global state untouched)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            layers += [nn.Linear(a, b)] + ([activation()] if i < len(sizes) - 2 else [])
+        return nn.Sequential(*layers)
+
+
+def state_arrays(network: nn.Module) -> dict[str, np.ndarray]:
+    """The weights of a network as arrays, by name, for saving."""
+    return {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+
+
+def load_arrays(network: nn.Module, arrays: dict[str, np.ndarray]) -> None:
+    """Put what :func:`state_arrays` gave back into a network of the same shape."""
+    network.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
+
+
+def count(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -1,0 +1,91 @@
+"""Fit and score in one call: a representation chain and a detector on samples or files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from qad import detector, persistence, representations
+from qad.data.sample import Sample
+from qad.data.store import iter_chunks
+from qad.errors import InputError
+from qad.representations import Representation
+
+
+def suited(takes: str, sample: Sample) -> list[Representation]:
+    """The representation chain that suits a detector which ``takes`` this kind of array, for jets or for events."""
+    if "slots" in sample.meta or sample.feature_names:
+        if takes != "tabular":
+            raise InputError(f"this detector takes {takes}; the sample holds events with features: give a --representation")
+        return [representations.get("event-features", columns=list(sample.feature_names)), representations.get("standardise")]
+    chains: dict[str, list[str]] = {"tabular": ["substructure", "standardise"], "particles": ["constituents"], "image": ["images"]}
+    if takes not in chains:
+        raise InputError(f"no default representation gives {takes}; name one with --representation")
+    return [representations.get(name) for name in chains[takes]]
+
+
+def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validation: float = 0.1, seed: int = 0,
+        **params: Any) -> Pipeline:
+    """A fitted ``Pipeline`` of ``chain`` (default: what suits) and the detector ``name``.
+
+    ``validation``: share of the sample held back for early stopping. The chain learns from all of the sample, the
+    detector from the rest. Raises :class:`InputError`.
+    """
+    model = detector.get(name, **params)
+    steps = list(chain) or suited(model.takes, sample)
+    array: Any = sample
+    for step in steps:
+        array = step.fit(array).transform(array)
+    gives = steps[-1].gives
+    if model.takes not in ("tabular", gives):
+        raise InputError(f"'{name}' takes {model.takes}; the last representation gives {gives}")
+    if model.takes == "tabular" and np.ndim(array) != 2:
+        steps.append(representations.get("flatten").fit(array))
+        array = steps[-1].transform(array)
+    order = np.random.default_rng(seed).permutation(len(array))
+    held = int(round(validation * len(array)))
+    model.fit(array[order[held:]], validation=array[order[:held]] if held else None)
+    return make_pipeline(*steps, model)
+
+
+def anomaly_score(model: Pipeline, sample: Sample) -> np.ndarray:
+    """Anomaly score ``(n,)`` of every event of ``sample`` by a fitted pipeline, higher = more anomalous."""
+    array: Any = sample
+    for _, step in model.steps[:-1]:
+        array = step.transform(array)
+    return model[-1].anomaly_score(array)
+
+
+def score(folder: Path, file: Path, out: Path) -> tuple[np.ndarray, float]:
+    """Score the sample in ``file`` with the model in ``folder``, in chunks; writes ``out`` (.csv or .npz).
+
+    Returns the scores and the events per second. Raises :class:`InputError`.
+    """
+    if out.suffix not in (".csv", ".npz"):
+        raise InputError(f"{out}: expected a name that ends in .csv or .npz")
+    model = persistence.load(folder)
+    if not isinstance(model, Pipeline):
+        raise InputError(f"{folder} holds a detector without a representation; score arrays with its anomaly_score in Python")
+    start = time.perf_counter()
+    scores = np.concatenate([anomaly_score(model, chunk) for chunk in iter_chunks(file)])
+    speed = len(scores) / (time.perf_counter() - start)
+    try:
+        if out.suffix == ".npz":
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, score=scores)
+            persistence.atomic_write(out, buffer.getvalue())
+        else:
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerows([["event", "score"], *([i, repr(s)] for i, s in enumerate(scores.tolist()))])
+            persistence.atomic_write(out, text.getvalue())
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror}") from None
+    return scores, speed

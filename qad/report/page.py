@@ -1,0 +1,141 @@
+"""``report.html``: one page that opens from disk without a network; and ``results.csv`` beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import plotly.io
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from qad.benchmark.runs import read_runs, read_study_record
+from qad.errors import InputError
+from qad.persistence import atomic_write
+from qad.report import figures
+from qad.report.tables import Summary, results_csv, rows_of, summarise
+from qad.report.verdict import Verdict, directions, judge
+
+
+def write_report(runs: str | Path) -> tuple[Path, Verdict]:
+    """Write ``report.html`` and ``results.csv`` into the folder ``runs``; returns the page's path and the verdict.
+
+    Raises :class:`InputError` if the folder holds no finished run.
+    """
+    root = Path(runs)
+    record = read_study_record(root)
+    found = read_runs(root)
+    if not found:
+        raise InputError(f"{root} holds no finished run yet; type  qad benchmark {record['study']['name']}")
+    rows = rows_of(found)
+    if not rows:
+        raise InputError(f"{root}: every run was scored on its own background only; add a second sample as signal")
+    summaries = summarise(rows)
+    verdict = judge(summaries)
+    page = render(record, summaries, verdict, missing=len(record["cells"]) - len(found))
+    try:
+        atomic_write(root / "results.csv", results_csv(rows))
+        atomic_write(root / "report.html", page)
+    except OSError as error:
+        raise InputError(f"cannot write into {root}: {error.strerror}") from None
+    return root / "report.html", verdict
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _with_sd(summary: Summary, metric: str, digits: int) -> str:
+    mean, sd = summary.mean[metric], summary.sd[metric]
+    if not math.isfinite(mean):
+        return "too few events"
+    return _number(mean, digits) + (f" ± {_number(sd, digits)}" if math.isfinite(sd) else "")
+
+
+def _table(here: list[Summary]) -> list[dict[str, Any]]:
+    best = max((s for s in here if s.kind == "control"), key=lambda s: s.mean["auc"], default=None)
+    table = []
+    for s in sorted(here, key=lambda s: -s.mean["auc"]):
+        first = s.rows[0].values
+        difference = "" if best is None or s is best else f"{s.minus(best).value:+.4f} ± {s.minus(best).error:.4f}"
+        table.append({
+            "detector": s.detector,
+            "representation": s.representation,
+            "kind": s.kind,
+            "auc": _with_sd(s, "auc", 4),
+            "interval": f"[{s.interval[0]:.4f}, {s.interval[1]:.4f}]",
+            "difference": "best control" if s is best else difference,
+            "rejection_03": _with_sd(s, "rejection_03", 1),
+            "rejection_05": _with_sd(s, "rejection_05", 1),
+            "max_sic": _with_sd(s, "max_sic", 2),
+            **{f"tpr_1e{k}": _with_sd(s, f"tpr_1e{k}", 3) for k in (2, 3, 4, 5)},
+            "parameters": "–" if first["parameters"] is None else f"{first['parameters']:,}",
+            "effective": "–" if first["effective_parameters"] is None else f"{first['effective_parameters']:,}",
+            "fit": f"{sum(r.values['fit_seconds'] for r in s.rows) / len(s.rows):.2f}",
+            "speed": f"{sum(r.values['events_per_second'] for r in s.rows) / len(s.rows):,.0f}",
+            "shots": "exact" if first["shots"] is None and "quantum" in s.detector else first["shots"] or "–",
+        })
+    return table
+
+
+def both_directions(summaries: list[Summary]) -> list[dict[str, Any]]:
+    """Each detector's AUC in every direction and its worst, best worst first."""
+    pairs = directions(summaries)
+    table: dict[tuple[str, str], dict[str, Any]] = {}
+    for s in summaries:
+        row = table.setdefault((s.detector, s.representation), {"detector": s.detector, "representation": s.representation,
+                                                                "kind": s.kind, "auc": {}})
+        row["auc"][s.train, s.signal] = s.mean["auc"]
+    for row in table.values():
+        row["cells"] = [_number(row["auc"].get(p, math.nan), 4) for p in pairs]
+        row["worst"] = min(row["auc"].values())
+    return sorted(table.values(), key=lambda r: -r["worst"])
+
+
+def oracle(here: list[Summary]) -> str:
+    """The best cut on one feature when feature and sign are chosen with labels: what no unsupervised detector may do."""
+    cuts = [s for s in here if s.rows[0].run.record["detector"]["use"] == "feature"]
+    if not cuts:
+        return ""
+    best = max(cuts, key=lambda s: abs(s.mean["auc"] - 0.5))
+    sign = "high" if best.mean["auc"] >= 0.5 else "low"
+    return (f"For orientation: the best cut on one feature, with feature and sign chosen by looking at the labels, is {sign} "
+            f"{best.detector.removeprefix('feature-')}: AUC {max(best.mean['auc'], 1 - best.mean['auc']):.4f}.")
+
+
+def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0) -> str:
+    """The page as text."""
+    environment = Environment(loader=PackageLoader("qad.report"), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    sections = []
+    for train, signal in directions(summaries):
+        here = [s for s in summaries if (s.train, s.signal) == (train, signal)]
+        drawn = [s for s in here if not s.detector.startswith("feature-")] + [
+            s for s in here if s.detector == "feature-mass"]
+        drawn.sort(key=lambda s: (list(figures.COLOURS).index(s.kind), -s.mean["auc"]))
+        judged = [s for s in drawn if s.kind in ("quantum", "classical")]
+        controls = [s for s in here if s.kind == "control"]
+        shown = [*judged[:3], *sorted(controls, key=lambda s: -s.mean["auc"])[:1]]
+        sections.append({
+            "train": train,
+            "signal": signal,
+            "table": _table(here),
+            "oracle": oracle(here),
+            "identical": len({r.values["fingerprint"] for s in here for r in s.rows}) == 1,
+            "figures": [_json(f) for f in (figures.rejection_curves(drawn), figures.sic_curves(drawn),
+                                           figures.cost_against_quality(drawn))],
+            "scores": [_json(figures.score_distributions(s)) for s in shown],
+        })
+    return environment.get_template("report.html").render(
+        study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],
+        versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
+        pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
+        plotly=get_plotlyjs(), provenance=json.dumps(record, indent=1),
+    )
+
+
+def _json(figure: Any) -> str:
+    # inside a <script> element: no text may close it
+    return plotly.io.to_json(figure).replace("</", "<\\/")

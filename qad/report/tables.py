@@ -1,0 +1,149 @@
+"""Records from runs: one row per trained model and signal, and summaries over seeds with paired comparisons."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qad.benchmark.runs import Run
+from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, roc, tpr_at_fpr
+from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
+
+METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
+COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, "parameters",
+           "effective_parameters", "fit_seconds", "events_per_second", "shots", "fingerprint")
+DRAWS = 400
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained model on one signal."""
+
+    run: Run
+    signal: str
+    curve: Roc
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One detector on one representation, one background and one signal, over all seeds.
+
+    ``mean`` and ``sd`` per metric (NaN where undefined), ``interval`` the 68 % bootstrap interval of the mean AUC over
+    test events, ``boot`` the AUC of each seed in each replica.
+    """
+
+    train: str
+    signal: str
+    representation: str
+    detector: str
+    kind: str
+    rows: tuple[Row, ...]
+    mean: dict[str, float]
+    sd: dict[str, float]
+    interval: tuple[float, float]
+    boot: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """``detector (representation)``."""
+        return f"{self.detector} ({self.representation})"
+
+    @property
+    def auc(self) -> np.ndarray:
+        """AUC of each seed."""
+        return np.array([r.values["auc"] for r in self.rows])
+
+    def minus(self, other: Summary) -> Difference:
+        """Paired difference of mean AUC."""
+        return paired_difference(self.auc, other.auc, self.boot, other.boot)
+
+
+def metrics_of(curve: Roc) -> dict[str, float]:
+    """Every metric of one ROC curve; NaN where there are too few events."""
+    return {
+        "auc": curve.auc,
+        "rejection_03": rejection(curve, 0.3),
+        "rejection_05": rejection(curve, 0.5),
+        "max_sic": max_sic(curve),
+        **{f"tpr_1e{k}": tpr_at_fpr(curve, 10.0**-k) for k in (2, 3, 4, 5)},
+    }
+
+
+def rows_of(runs: Sequence[Run]) -> list[Row]:
+    """One row per run and signal."""
+    rows = []
+    for run in runs:
+        for signal in run.scores:
+            if signal == run.train:
+                continue
+            curve = roc(run.scores[run.train], run.scores[signal])
+            prints = run.record["fingerprints"]
+            events = prints[run.train]["train"] + prints[run.train]["test"] + prints[signal]["test"]
+            rows.append(Row(run, signal, curve, {
+                "train": run.train,
+                "signal": signal,
+                "representation": run.representation,
+                "detector": run.detector,
+                "kind": run.kind,
+                "seed": run.seed,
+                **metrics_of(curve),
+                **{k: run.record.get(k) for k in ("parameters", "effective_parameters", "fit_seconds", "events_per_second", "shots")},
+                "fingerprint": hashlib.sha256(events.encode()).hexdigest()[:16],
+            }))
+    return rows
+
+
+def results_csv(rows: Sequence[Row]) -> str:
+    """``results.csv``: a row per trained model and signal, empty where undefined."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([_cell(row.values[c]) for c in COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """Group rows over seeds, in the order of first appearance; bootstrap replicas are shared within a background."""
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in rows:
+        v = row.values
+        groups.setdefault((v["train"], v["signal"], v["representation"], v["detector"]), []).append(row)
+    weights: dict[tuple[str, int], np.ndarray] = {}
+
+    def drawn(process: str, n: int) -> np.ndarray:
+        # replicas belong to the test events of a process: the same for every detector and both directions
+        if (process, n) not in weights:
+            weights[process, n] = bootstrap_weights(n, DRAWS, int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big"))
+        return weights[process, n]
+
+    summaries = []
+    for (train, signal, representation, detector), group in groups.items():
+        boot = []
+        for row in group:
+            b, s = row.run.scores[train], row.run.scores[signal]
+            boot.append(bootstrap_auc(b, s, drawn(train, len(b)), drawn(signal, len(s))))
+        replicas = np.array(boot)
+        table = {m: np.array([r.values[m] for r in group], dtype=np.float64) for m in METRICS}
+        summaries.append(Summary(
+            train, signal, representation, detector, group[0].values["kind"], tuple(group),
+            mean={m: float(v.mean()) for m, v in table.items()},
+            sd={m: float(v.std(ddof=1)) if len(v) > 1 else float("nan") for m, v in table.items()},
+            interval=percentile_interval(replicas.mean(0)),
+            boot=replicas,
+        ))
+    return summaries
