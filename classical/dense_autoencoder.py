@@ -42,8 +42,8 @@ class DenseAutoencoder(Detector):
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         if self.latent < 1 or any(h < 1 for h in self.hidden):
             raise InputError(f"expected positive layer sizes, got hidden={tuple(self.hidden)}, latent={self.latent}")
-        data = torch.as_tensor(X, dtype=torch.float32)
-        held = None if validation is None else torch.as_tensor(validation, dtype=torch.float32)
+        data = networks.tensor(X, torch.float32)
+        held = None if validation is None else networks.tensor(validation, torch.float32)
         self.network_ = self._network(X.shape[1])
 
         def loss(batch: torch.Tensor) -> torch.Tensor:
@@ -52,14 +52,15 @@ class DenseAutoencoder(Detector):
         history = train(self.network_.parameters(), loss, data=data, epochs=self.epochs, batch_size=self.batch_size,
                         learning_rate=self.learning_rate, patience=self.patience, seed=self.random_state,
                         validation=None if held is None else lambda: loss(held))
+        self.network_.double()  # scores must not depend on how events are batched
         self.parameters_ = networks.count(self.network_)
         self.diagnostics_ = {"history": history.as_dict()}
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         with torch.no_grad():
             parts = [(self.network_(x) - x).square().mean(1)
-                     for x in torch.as_tensor(X, dtype=torch.float32).split(65_536)]
-        return torch.cat(parts).double().numpy()
+                     for x in networks.tensor(X, torch.float64).split(65_536)]
+        return torch.cat(parts).numpy()
 
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
@@ -68,5 +69,5 @@ class DenseAutoencoder(Detector):
     def set_state(self, state: dict[str, Any]) -> None:
         weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
         super().set_state(state)
-        self.network_ = self._network(self.n_features_in_)
+        self.network_ = self._network(self.n_features_in_).double()
         networks.load_arrays(self.network_, weights)

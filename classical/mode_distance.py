@@ -24,7 +24,8 @@ class ModeDistance(Detector):
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         X = X.astype(np.float64)
         mode = X.mean(0)
-        for _ in range(self.max_iter):
+        for step in range(1, self.max_iter + 1):
+            self.n_iter_ = step
             distance = cdist(mode[None], X, "sqeuclidean")[0]
             weight = np.exp(-(distance - distance.min()) / (2 * self.bandwidth**2 * X.shape[1]))
             moved = weight @ X / weight.sum()

@@ -15,7 +15,7 @@ import typer
 from qad.errors import InputError, MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 app = typer.Typer(
     help="Quantum autoencoders for anomaly detection at the LHC, judged beside the best classical detectors.\n\n"
@@ -78,6 +78,18 @@ def _progress(unit: str) -> Iterator[Any]:
         yield bar
 
 
+def _row(bar: Any, name: str) -> Callable[[int, int], None]:
+    """A row of the progress display that appears with the first thing it is told."""
+    task = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal task
+        task = bar.add_task(name) if task is None else task
+        bar.update(task, completed=done, total=total)
+
+    return update
+
+
 def _produce(kind: str, process: str, n: int, seed: int, out: Path, workers: int, overwrite: bool, as_json: bool,
              options: dict[str, float | None]) -> None:
     from qad.data.store import describe
@@ -86,10 +98,8 @@ def _produce(kind: str, process: str, n: int, seed: int, out: Path, workers: int
     function = produce.simulate_jets if kind == "jets" else produce.simulate_events
     profile, start = produce.Profile(), time.perf_counter()
     with _resumable(), _progress(kind) as bar:
-        task = bar.add_task(process, total=n)
         function(process, n, seed, out=out, workers=workers, overwrite=overwrite, profile=profile,
-                 progress=lambda done, total: bar.update(task, completed=done, total=total),
-                 **{k: v for k, v in options.items() if v is not None})
+                 progress=_row(bar, process), **{k: v for k, v in options.items() if v is not None})
     seconds = time.perf_counter() - start
     made = any(profile.seconds.values())
     if as_json:
@@ -268,8 +278,7 @@ class _Screen:
         self.failures: list[str] = []
 
     def simulating(self, name: str) -> Any:
-        task = self.bar.add_task(f"simulate {name} jets/events", total=None)
-        return lambda done, total: self.bar.update(task, completed=done, total=total)
+        return _row(self.bar, f"simulate {name}")
 
     def planned(self, total: int, missing: int) -> None:
         self.models = self.bar.add_task("train and score models", total=total, completed=total - missing)
@@ -350,6 +359,7 @@ def doctor() -> None:
                 print(f"missing  {package}: type  pip install '{name}'")
     import torch
 
-    print(f"ok       GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "note     no GPU: everything runs on the CPU")
+    gpu = f"ok       GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else None
+    print(gpu or "note     no GPU: everything runs on the CPU")
     if not healthy:
         raise typer.Exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -14,9 +15,14 @@ def dense(sizes: Sequence[int], seed: int, activation: type[nn.Module] = nn.Leak
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (a, b) in enumerate(pairwise(sizes)):
             layers += [nn.Linear(a, b)] + ([activation()] if i < len(sizes) - 2 else [])
         return nn.Sequential(*layers)
+
+
+def tensor(X: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """``X`` as a tensor, copied only if torch could not use it as it lies in memory (reversed, read-only)."""
+    return torch.as_tensor(np.require(X, requirements=["C", "W"]), dtype=dtype)
 
 
 def state_arrays(network: nn.Module) -> dict[str, np.ndarray]:

@@ -24,8 +24,9 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
     if "slots" in sample.meta or sample.feature_names:
         if takes != "tabular":
             raise InputError(f"this detector takes {takes}; the sample holds events with features: give a --representation")
-        return [representations.get("event-features", columns=list(sample.feature_names)), representations.get("standardise")]
-    chains: dict[str, list[str]] = {"tabular": ["substructure", "standardise"], "particles": ["constituents"], "image": ["images"]}
+        columns = list(sample.feature_names)
+        return [representations.get("event-features", columns=columns), representations.get("standardise")]
+    chains = {"tabular": ["substructure", "standardise"], "particles": ["constituents"], "image": ["images"]}
     if takes not in chains:
         raise InputError(f"no default representation gives {takes}; name one with --representation")
     return [representations.get(name) for name in chains[takes]]
@@ -50,7 +51,7 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         steps.append(representations.get("flatten").fit(array))
         array = steps[-1].transform(array)
     order = np.random.default_rng(seed).permutation(len(array))
-    held = int(round(validation * len(array)))
+    held = round(validation * len(array))
     model.fit(array[order[held:]], validation=array[order[:held]] if held else None)
     return make_pipeline(*steps, model)
 

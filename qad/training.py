@@ -37,6 +37,7 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
     shuffle = torch.Generator().manual_seed(seed)
     history = History()
     best, kept = float("inf"), [p.detach().clone() for p in parameters]
+    mark, waited = float("inf"), 0
     for epoch in range(epochs):
         if data is None:
             batches: list[torch.Tensor | None] = [None]
@@ -56,13 +57,17 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
             with torch.no_grad():
                 history.validation.append(float(validation()))
         now = history.validation[-1] if validation is not None else history.train[-1]
-        if now < best - tolerance:
+        if now < best:
             best, history.best_epoch = now, epoch
             # a full-batch loss belongs to the weights before the step
             source = before if before is not None and validation is None else parameters
             kept = [p.detach().clone() for p in source]
-        elif epoch - history.best_epoch >= patience:
-            break
+        if now < mark - tolerance:
+            mark, waited = now, 0
+        else:
+            waited += 1
+            if waited >= patience:
+                break
     with torch.no_grad():
         for p, k in zip(parameters, kept, strict=True):
             p.copy_(k)

@@ -129,7 +129,8 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         "cells": [str(c.path.relative_to(root)) for c in cells],
         "skipped": skipped,
         "failed": [],
-        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": _last_meta(parts[n]["test"])} for n in parts},
+        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": dict(p["test"].meta)}
+                    for n, p in parts.items()},
         "versions": versions(),
     }
     atomic_write(root / "study.json", json.dumps(notes, indent=1))
@@ -153,10 +154,6 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             atomic_write(root / "study.json", json.dumps(notes, indent=1))
         reporter.finished(cell, time.perf_counter() - start, failure)
     return root
-
-
-def _last_meta(sample: Sample) -> dict[str, Any]:
-    return dict(sample.meta)
 
 
 def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> tuple[list[Cell], list[dict[str, str]]]:
@@ -227,7 +224,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     model = detector.get(cell.spec.use, **params)
     steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular")
     order = np.random.default_rng([cell.seed, 2026]).permutation(len(background))
-    held = int(round(study.split.validation * len(background)))
+    held = round(study.split.validation * len(background))
     validation = background[order[:held]] if held else None
     start = time.perf_counter()
     model.fit(background[order[held:]], validation=validation)
@@ -241,8 +238,8 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     record = {
         "study": study.name,
         "train": cell.train,
-        "representation": {"name": cell.representation, "steps": cell.configuration["steps"], "tabular": cell.configuration["tabular"]},
-        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "params": params, "learns": cls.learns},
+        "representation": {"name": cell.representation, **{k: cell.configuration[k] for k in ("steps", "tabular")}},
+        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "params": params},
         "seed": cell.seed,
         "n_train": len(background) - held,
         "n_validation": held,

@@ -1,7 +1,7 @@
 """Runs on disk: configuration, provenance, cost and raw scores of one trained model. Metrics are always recomputed.
 
-``runs/<study>/<train>/<representation>/<detector>/<seed>-<hash>/`` holds ``run.json`` and ``scores.npz`` (an array of
-scores for each test process), and the trained pipeline in ``model/``. A run is written under a temporary name and renamed: what exists is whole.
+``runs/<study>/<train>/<representation>/<detector>/<seed>-<hash>/`` holds ``run.json``, ``scores.npz`` (an array of scores for
+each test process) and the trained pipeline in ``model/``. Written under a temporary name and renamed: what exists is whole.
 """
 
 from __future__ import annotations

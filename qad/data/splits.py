@@ -10,9 +10,10 @@ from qad.data.sample import Sample
 from qad.errors import InputError
 
 
-def split_indices(n: int, sizes: Mapping[str, int | float], seed: int, groups: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def split_indices(n: int, sizes: Mapping[str, int | float], seed: int,
+                  groups: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Disjoint sorted indices for each named part; see :func:`split`."""
-    wanted = {k: int(round(v * n)) if isinstance(v, float) else int(v) for k, v in sizes.items()}
+    wanted = {k: round(v * n) if isinstance(v, float) else int(v) for k, v in sizes.items()}
     if any(v < 0 for v in wanted.values()) or sum(wanted.values()) > n:
         raise InputError(f"cannot split {n:,} events into {wanted}: together at most {n:,}, none negative")
     rng = np.random.default_rng(seed)

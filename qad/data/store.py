@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,50 @@ from qad.errors import InputError
 
 SCHEMA_VERSION = 1
 CHUNK = 1024
+
+
+class _Sink:
+    """A file for HDF5 to write to. HDF5 crashes where a write fails, so after the first failure all goes nowhere,
+    HDF5 closes in peace, and ``error`` tells what happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.raw = open(path, "w+b", buffering=0)
+        self.error: OSError | None = None
+        self.seek, self.tell = self.raw.seek, self.raw.tell
+        self.read, self.readinto = self.raw.read, self.raw.readinto
+
+    def _try(self, action: Callable[[], Any]) -> None:
+        if self.error is None:
+            try:
+                action()
+            except OSError as error:
+                self.error = error
+
+    def _write_all(self, data: memoryview) -> None:
+        while data:
+            data = data[self.raw.write(data) :]
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._try(lambda: self._write_all(view))
+        return len(view)
+
+    def truncate(self, size: int) -> int:
+        self._try(lambda: self.raw.truncate(size))
+        return size
+
+    def flush(self) -> None:
+        return
+
+    def finish(self) -> None:
+        """Everything onto the disk. Raises OSError with the first failure."""
+        self._try(lambda: os.fsync(self.raw.fileno()))
+        self.raw.close()
+        self.check()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 class SampleWriter:
@@ -47,7 +91,9 @@ class SampleWriter:
         self._tmp = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(self._tmp, "w", libver="v110", track_order=False)
+            self._sink = _Sink(self._tmp)
+            self._file = h5py.File(self._sink, "w", libver="v110", track_order=False)
+            self._sink.check()
         except OSError as error:
             raise InputError(f"cannot write {self.path}: {_reason(error)}; choose a folder you can write to") from None
 
@@ -73,6 +119,7 @@ class SampleWriter:
                 self._file["features"].attrs["names"] = json.dumps(sample.feature_names)
                 self._file["features"].attrs["units"] = json.dumps(sample.feature_units)
             self.n += len(sample)
+            self._sink.check()
         except OSError as error:
             raise self._failed(error) from None
 
@@ -100,6 +147,7 @@ class SampleWriter:
             self._file.attrs.update(format="qad.sample", schema_version=SCHEMA_VERSION,
                                     fingerprint=self._hash.hexdigest(), meta=json.dumps(self.meta or {}, sort_keys=True))
             self._file.close()
+            self._sink.finish()
             os.replace(self._tmp, self.path)
         except OSError as error:
             raise self._failed(error) from None
@@ -111,10 +159,8 @@ class SampleWriter:
         return InputError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
 
     def _discard(self) -> None:
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError):
-            pass  # a full disk fails again on close; the temporary file is removed all the same
+        self._file.close()
+        self._sink.raw.close()
         self._tmp.unlink(missing_ok=True)
 
 
@@ -230,8 +276,8 @@ def describe(path: str | Path) -> dict[str, Any]:
     hasher = Fingerprint()
     counts: dict[str, int] = {}
     labels: dict[int, int] = {}
-    filled: list[float] = []
-    n = 0
+    filled, n = 0, 0
+    first: Sample | None = None
     with _open(path) as file:
         meta = json.loads(file.attrs["meta"])
         recorded = str(file.attrs.get("fingerprint"))
@@ -242,17 +288,17 @@ def describe(path: str | Path) -> dict[str, Any]:
         for table, column in ((counts, chunk.process), (labels, chunk.label)):
             for key, count in zip(*np.unique(column, return_counts=True), strict=True):
                 table[key.item()] = table.get(key.item(), 0) + int(count)
-        filled.append(float(chunk.present.sum()))
-        first = chunk if n == len(chunk) else first
+        filled += int(chunk.present.sum())
+        first = first or chunk
     return {
         "file": str(path),
         "bytes": path.stat().st_size,
         "events": n,
         "process": counts,
         "label": labels,
-        "particles_per_event": sum(filled) / n if n else 0.0,
+        "particles_per_event": filled / n if n else 0.0,
         "particle_columns": dict(zip(PARTICLE_COLUMNS, PARTICLE_UNITS, strict=True)),
-        "features": dict(zip(first.feature_names, first.feature_units, strict=True)) if n else {},
+        "features": dict(zip(first.feature_names, first.feature_units, strict=True)) if first else {},
         "arrays": {k: f"{dtype} {shape}" for k, (dtype, shape) in shapes.items()},
         "meta": meta,
         "fingerprint": recorded,

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from qad import networks
 from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
 from qad.training import train
+
+#: Weights → the kept rows of the unitary.
+Rows = Callable[[torch.Tensor], torch.Tensor]
 
 
 class QuantumAutoencoder(Detector):
@@ -58,7 +62,7 @@ class QuantumAutoencoder(Detector):
             raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
         ansatz = ansatze.get(self.ansatz)
         shape = ansatz.shape(n)
-        rho = engine.mean_state(self._encoder(), torch.as_tensor(X, dtype=torch.float64), n)
+        rho = engine.mean_state(self._encoder(), networks.tensor(X, torch.float64), n)
         self.ceiling_, ideal = engine.ceiling(rho, self.latent)
 
         def rows(weights: torch.Tensor) -> torch.Tensor:
@@ -82,7 +86,7 @@ class QuantumAutoencoder(Detector):
             "history": history,
         }
 
-    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
                 ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         """Weights, and how they came about. The controls choose theirs without training."""
         weights = self._random_weights(shape).requires_grad_()
@@ -94,18 +98,18 @@ class QuantumAutoencoder(Detector):
         uniform = np.random.default_rng(self.random_state).uniform(-1, 1, shape)
         return torch.as_tensor(self.start * uniform, dtype=torch.float64)
 
-    def _rows_of(self, rows: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
+    def _rows_of(self, rows: Rows, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
         return rows(weights)
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         rows = torch.complex(torch.from_numpy(self.rows_real_), torch.from_numpy(self.rows_imag_))
-        return engine.scores(rows, self._encoder(), torch.as_tensor(X, dtype=torch.float64), X.shape[1]).numpy()
+        return engine.scores(rows, self._encoder(), networks.tensor(X, torch.float64), X.shape[1]).numpy()
 
 
-def effective_parameters(rows: Callable[[torch.Tensor], torch.Tensor], encoder: Callable[..., None], X: np.ndarray,
+def effective_parameters(rows: Rows, encoder: Callable[..., None], X: np.ndarray,
                          weights: torch.Tensor, n_qubits: int) -> int:
     """Rank of the Jacobian of the scores of some events with respect to the weights: how many directions matter."""
-    psi = engine.states(encoder, torch.as_tensor(X, dtype=torch.float64), n_qubits)
+    psi = engine.states(encoder, networks.tensor(X, torch.float64), n_qubits)
 
     def fidelity(flat: torch.Tensor) -> torch.Tensor:
         return (psi @ rows(flat.reshape(weights.shape)).mT).abs().square().sum(1)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from qad.quantum.autoencoder import QuantumAutoencoder
+from qad.quantum.autoencoder import QuantumAutoencoder, Rows
 
 
 class UntrainedCircuit(QuantumAutoencoder):
@@ -16,7 +15,7 @@ class UntrainedCircuit(QuantumAutoencoder):
     kind = "control"
     learns = False
 
-    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
                 ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         return torch.zeros(shape, dtype=torch.float64), {}
 
@@ -27,7 +26,7 @@ class RandomCircuit(QuantumAutoencoder):
     kind = "control"
     learns = False
 
-    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
                 ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         return self._random_weights(shape), {}
 
@@ -38,9 +37,9 @@ class CeilingUnitary(QuantumAutoencoder):
     kind = "control"
     learns = False
 
-    def _choose(self, rows: Callable[[torch.Tensor], torch.Tensor], rho: torch.Tensor, shape: tuple[int, ...],
+    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
                 ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
         return torch.zeros(shape, dtype=torch.float64), {}
 
-    def _rows_of(self, rows: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
+    def _rows_of(self, rows: Rows, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
         return ideal

@@ -50,7 +50,18 @@ def record(function: Callable[..., None], *args: Any, n_qubits: int, **kwargs: A
     tape = qml.tape.make_qscript(function)(*args, list(range(n_qubits)), **kwargs)
     if tape.measurements:
         raise InputError(f"{getattr(function, '__name__', function)} contains a measurement; a circuit here is gates only")
-    return list(tape.operations)
+    return list(_with_matrices(tape.operations))
+
+
+def _with_matrices(operations: Sequence[Any]) -> Iterator[Any]:
+    """Templates and other composite operations taken apart until every piece has a matrix."""
+    for op in operations:
+        if op.has_matrix or op.name == "Barrier":
+            yield op
+        elif op.has_decomposition:
+            yield from _with_matrices(op.decomposition())
+        else:
+            raise InputError(f"the gate {op.name} has no matrix; the exact engine runs unitary gates only")
 
 
 def _rotation(op: Any) -> torch.Tensor | None:
@@ -91,10 +102,7 @@ def compile_gates(operations: Sequence[Any], n_qubits: int, dtype: torch.dtype =
             continue
         matrix = _rotation(op)
         if matrix is None:
-            try:
-                matrix = torch.as_tensor(op.matrix())
-            except qml.operation.MatrixUndefinedError:
-                raise InputError(f"the gate {op.name} has no matrix; the exact engine runs unitary gates only") from None
+            matrix = torch.as_tensor(op.matrix())
         gates.append(Gate(wires=wires, matrix=matrix.to(COMPLEX[dtype])))
     if permutation is not None:
         gates.append(Gate(permutation=torch.from_numpy(permutation)))
@@ -148,7 +156,8 @@ def states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> tor
     return psi
 
 
-def chunks_of_states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int, memory: int = 2**27) -> Iterator[torch.Tensor]:
+def chunks_of_states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int,
+                     memory: int = 2**27) -> Iterator[torch.Tensor]:
     """:func:`states` of all events, in chunks of at most ``memory`` bytes."""
     size = max(1, memory // (4 * 16 * 2**n_qubits))
     for start in range(0, len(X), size):

@@ -18,22 +18,26 @@ LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#808080"},
-    "margin": {"l": 60, "r": 10, "t": 40, "b": 50},
-    "legend": {"font": {"size": 11}, "itemsizing": "constant"},
+    "margin": {"l": 60, "r": 10, "t": 10, "b": 10},
+    "legend": {"font": {"size": 11}, "itemsizing": "constant", "orientation": "h", "y": -0.14, "yanchor": "top",
+               "entrywidth": 0.48, "entrywidthmode": "fraction", "maxheight": 0.6},
     "hoverlabel": {"namelength": -1},
-    "height": 430,
+    "height": 600,
 }
 AXIS = {"gridcolor": "rgba(128,128,128,.25)", "zeroline": False, "linecolor": "rgba(128,128,128,.6)", "showline": True}
 
 
-def _styles(summaries: Sequence[Summary]) -> list[dict]:
+def _styles(summaries: Sequence[Summary], shown_controls: int = 3) -> list[dict]:
+    """Colour by kind, dash by rank; only the first controls are drawn until the reader clicks on the others."""
     seen: dict[str, int] = {}
     styles = []
     for s in summaries:
         i = seen[s.kind] = seen.get(s.kind, -1) + 1
         palette = COLOURS[s.kind]
-        styles.append({"color": palette[i % len(palette)], "dash": DASHES[(i // len(palette)) % len(DASHES)],
-                       "width": 1.3 if s.kind == "control" else 2.2})
+        line = {"color": palette[i % len(palette)], "dash": DASHES[(i // len(palette)) % len(DASHES)],
+                "width": 1.3 if s.kind == "control" else 2.4}
+        hidden = s.kind == "control" and i >= shown_controls
+        styles.append({"line": line, "visible": "legendonly" if hidden else True})
     return styles
 
 
@@ -49,14 +53,15 @@ def rejection_curves(summaries: Sequence[Summary]) -> go.Figure:
     """1/ε_b against ε_s, seed-averaged ε_b, down to ten background events."""
     figure = go.Figure()
     grid = np.linspace(0.02, 1, 300)
-    for s, line in zip(summaries, _styles(summaries), strict=True):
+    for s, style in zip(summaries, _styles(summaries), strict=True):
         fpr = np.mean([_on_grid(r.curve, grid) for r in s.rows], axis=0)
         shown = fpr * s.rows[0].curve.n_background[-1] >= 10
-        figure.add_scatter(x=grid[shown].round(4), y=(1 / fpr[shown]).round(3), name=s.name, line=line, mode="lines",
-                           legendgroup=s.kind, hovertemplate="ε<sub>s</sub> %{x:.2f}, 1/ε<sub>b</sub> %{y:.1f}")
+        figure.add_scatter(x=grid[shown].round(4), y=(1 / fpr[shown]).round(3), name=s.name, mode="lines", **style,
+                           hovertemplate="ε<sub>s</sub> %{x:.2f}, 1/ε<sub>b</sub> %{y:.1f}")
     grid = np.linspace(0.02, 1, 100)
-    figure.add_scatter(x=grid, y=1 / grid, name="chance", line={"color": "#aaaaaa", "dash": "dot", "width": 1}, hoverinfo="skip")
-    figure.update_layout(**LAYOUT, title="Background rejection")
+    figure.add_scatter(x=grid, y=1 / grid, name="chance", hoverinfo="skip",
+                       line={"color": "#aaaaaa", "dash": "dot", "width": 1})
+    figure.update_layout(**LAYOUT)
     figure.update_xaxes(title="signal efficiency ε<sub>s</sub>", range=[0, 1], **AXIS)
     figure.update_yaxes(title="background rejection 1/ε<sub>b</sub>", type="log", **AXIS)
     return figure
@@ -65,13 +70,13 @@ def rejection_curves(summaries: Sequence[Summary]) -> go.Figure:
 def sic_curves(summaries: Sequence[Summary]) -> go.Figure:
     """ε_s/√ε_b against ε_s, first seed, where at least 25 background events remain."""
     figure = go.Figure()
-    for s, line in zip(summaries, _styles(summaries), strict=True):
+    for s, style in zip(summaries, _styles(summaries), strict=True):
         x, y = sic(s.rows[0].curve)
         pick = _thin(len(x))
-        figure.add_scatter(x=x[pick].round(4), y=y[pick].round(4), name=s.name, line=line, mode="lines",
-                           legendgroup=s.kind, hovertemplate="ε<sub>s</sub> %{x:.2f}, SIC %{y:.2f}")
+        figure.add_scatter(x=x[pick].round(4), y=y[pick].round(4), name=s.name, mode="lines", **style,
+                           hovertemplate="ε<sub>s</sub> %{x:.2f}, SIC %{y:.2f}")
     figure.add_hline(y=1, line={"color": "#aaaaaa", "dash": "dot", "width": 1})
-    figure.update_layout(**LAYOUT, title="Significance improvement")
+    figure.update_layout(**LAYOUT)
     figure.update_xaxes(title="signal efficiency ε<sub>s</sub>", range=[0, 1], **AXIS)
     figure.update_yaxes(title="SIC = ε<sub>s</sub>/√ε<sub>b</sub>", rangemode="tozero", **AXIS)
     return figure
@@ -87,10 +92,10 @@ def score_distributions(summary: Summary) -> go.Figure:
     figure = go.Figure()
     for name, score, colour in ((summary.train, background, "#0072b2"), (summary.signal, signal, "#d55e00")):
         counts, _ = np.histogram(np.clip((score - middle) / unit, edges[0], edges[-1]), edges)
-        figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=counts / counts.sum(), name=name, mode="lines", fill="tozeroy",
-                           line={"shape": "hvh", "color": colour, "width": 1.5}, hovertemplate="%{y:.3f}")
-    figure.update_layout(**{**LAYOUT, "height": 300}, title=f"{summary.name}")
-    figure.update_xaxes(title="(score - median)/σ<sub>68</sub> of background; overflow in the last bin", **AXIS)
+        figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=counts / counts.sum(), name=name, mode="lines",
+                           fill="tozeroy", line={"shape": "hvh", "color": colour, "width": 1.5}, hovertemplate="%{y:.3f}")
+    figure.update_layout(**{**LAYOUT, "height": 280, "legend": {"x": 1, "xanchor": "right", "y": 1}})
+    figure.update_xaxes(title="(score - median)/σ<sub>68</sub>", **AXIS)
     figure.update_yaxes(title="share of events", **AXIS)
     return figure
 
@@ -98,13 +103,14 @@ def score_distributions(summary: Summary) -> go.Figure:
 def cost_against_quality(summaries: Sequence[Summary]) -> go.Figure:
     """AUC against training time, a point per detector with its seed spread."""
     figure = go.Figure()
-    for s, line in zip(summaries, _styles(summaries), strict=True):
+    for s, style in zip(summaries, _styles(summaries), strict=True):
         seconds = float(np.mean([r.values["fit_seconds"] for r in s.rows]))
-        figure.add_scatter(x=[max(seconds, 1e-3)], y=[s.mean["auc"]], name=s.name, mode="markers", legendgroup=s.kind,
+        figure.add_scatter(x=[max(seconds, 1e-3)], y=[s.mean["auc"]], name=s.name, mode="markers",
                            error_y={"array": [np.nan_to_num(s.sd["auc"])], "thickness": 1},
-                           marker={"color": line["color"], "size": 10, "symbol": "diamond" if s.kind == "quantum" else "circle"},
+                           marker={"color": style["line"]["color"], "size": 10,
+                                   "symbol": "diamond" if s.kind == "quantum" else "circle"},
                            hovertemplate="%{x:.2f} s, AUC %{y:.4f}")
-    figure.update_layout(**LAYOUT, title="Quality against cost")
+    figure.update_layout(**LAYOUT)
     figure.update_xaxes(title="training time [s]", type="log", **AXIS)
     figure.update_yaxes(title="AUC", **AXIS)
     return figure

@@ -124,9 +124,12 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
             "table": _table(here),
             "oracle": oracle(here),
             "identical": len({r.values["fingerprint"] for s in here for r in s.rows}) == 1,
-            "figures": [_json(f) for f in (figures.rejection_curves(drawn), figures.sic_curves(drawn),
-                                           figures.cost_against_quality(drawn))],
-            "scores": [_json(figures.score_distributions(s)) for s in shown],
+            "figures": [
+                ("Background rejection", _json(figures.rejection_curves(drawn))),
+                ("Significance improvement", _json(figures.sic_curves(drawn))),
+                ("Quality against cost", _json(figures.cost_against_quality(drawn))),
+            ],
+            "scores": [(s.name, _json(figures.score_distributions(s))) for s in shown],
         })
     return environment.get_template("report.html").render(
         study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],

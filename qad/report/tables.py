@@ -17,8 +17,8 @@ from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, 
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
 
 METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
-COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, "parameters",
-           "effective_parameters", "fit_seconds", "events_per_second", "shots", "fingerprint")
+COST = ("parameters", "effective_parameters", "fit_seconds", "events_per_second", "shots")
+COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, *COST, "fingerprint")
 DRAWS = 400
 
 
@@ -95,7 +95,7 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
                 "kind": run.kind,
                 "seed": run.seed,
                 **metrics_of(curve),
-                **{k: run.record.get(k) for k in ("parameters", "effective_parameters", "fit_seconds", "events_per_second", "shots")},
+                **{k: run.record.get(k) for k in COST},
                 "fingerprint": hashlib.sha256(events.encode()).hexdigest()[:16],
             }))
     return rows
@@ -128,7 +128,8 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     def drawn(process: str, n: int) -> np.ndarray:
         # replicas belong to the test events of a process: the same for every detector and both directions
         if (process, n) not in weights:
-            weights[process, n] = bootstrap_weights(n, DRAWS, int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big"))
+            seed = int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big")
+            weights[process, n] = bootstrap_weights(n, DRAWS, seed)
         return weights[process, n]
 
     summaries = []

@@ -59,7 +59,7 @@ class Constituents(Representation):
 
 
 class PtWeighted(Representation):
-    """Constituents ``(n, k, 3)`` → ``(z Δη, z Δφ)`` [rad], shape ``(n, k, 2)``: the angles that ``1p1q`` writes into its qubits.
+    """Constituents ``(n, k, 3)`` → ``(z Δη, z Δφ)`` [rad], ``(n, k, 2)``: the angles that ``1p1q`` writes into qubits.
 
     With it, a classical detector is given exactly what the quantum one is.
     """

@@ -1,0 +1,167 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import qad
+from qad import detector, pipeline
+from qad.benchmark import load_study, read_runs, run_study
+from qad.benchmark.runner import Inputs, Reporter
+from qad.benchmark.runs import is_whole
+from qad.detector import Detector
+from qad.errors import InputError
+
+
+class Counting(Reporter):
+    def __init__(self):
+        self.missing = self.trained = 0
+
+    def planned(self, total, missing):
+        self.missing = missing
+
+    def finished(self, cell, seconds, failure):
+        self.trained += 1
+
+
+class Broken(Detector):
+    """Always fails."""
+
+    def _fit(self, X, validation):
+        raise ZeroDivisionError("as expected")
+
+
+class NotFinite(Detector):
+    """Scores NaN."""
+
+    def _fit(self, X, validation):
+        return
+
+    def _score(self, X):
+        return np.full(len(X), np.nan)
+
+
+def test_every_run_is_complete(finished):
+    runs = read_runs(finished)
+    assert len(runs) == 2 * 2 * 7  # directions × seeds × pairings that make sense
+    for run in runs:
+        assert set(run.scores) == {"qcd", "top"} and all(len(s) == 200 for s in run.scores.values())
+        assert run.record["n_train"] == 270 and run.record["n_validation"] == 30
+        assert {"fit_seconds", "events_per_second", "versions", "fingerprints", "configuration"} <= run.record.keys()
+        assert run.path.name.startswith(f"{run.seed}-")
+    notes = json.loads((finished / "study.json").read_text())
+    assert [s["detector"] for s in notes["skipped"]] == ["quantum-autoencoder"] and not notes["failed"]
+
+
+def test_starting_again_does_nothing_twice(finished, write_study):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("run.json")}
+    counting = Counting()
+    run_study(load_study(write_study()), finished.parent, finished.parent / "data", reporter=counting)
+    assert counting.missing == counting.trained == 0
+    assert before == {p: p.stat().st_mtime_ns for p in finished.rglob("run.json")}
+
+
+def test_only_what_is_missing_or_damaged_is_done(finished, write_study, tmp_path):
+    root = tmp_path / "toys"
+    shutil.copytree(finished, root)
+    runs = read_runs(root)
+    expected = {str(r.path): r.scores for r in runs}
+    shutil.rmtree(runs[3].path)
+    (runs[5].path / "scores.npz").write_bytes(b"PK damaged")
+    counting = Counting()
+    run_study(load_study(write_study()), tmp_path, tmp_path / "data", reporter=counting)
+    assert counting.trained == 2
+    for run in read_runs(root):  # and with the same result
+        for process, scores in run.scores.items():
+            np.testing.assert_array_equal(scores, expected[str(run.path)][process])
+
+
+def test_a_changed_detector_is_a_new_run_and_the_report_uses_only_it(finished, write_study, tmp_path):
+    shutil.copytree(finished, tmp_path / "toys")
+    counting = Counting()
+    study = load_study(write_study(detectors=[{"use": "mahalanobis"}, {"use": "dense-autoencoder", "params": {"epochs": 4}}]))
+    run_study(study, tmp_path, tmp_path / "data", reporter=counting)
+    assert counting.trained == 2 * 2 * 2  # the autoencoder on two representations; Mahalanobis stands already
+    assert {r.detector for r in read_runs(tmp_path / "toys")} == {"mahalanobis", "dense-autoencoder"}
+
+
+def test_representations_learn_from_the_training_background_only(write_study):
+    study = load_study(write_study())
+    parts = {n: qad.split(qad.read(s.file), {"train": 300, "test": 200}, 0) for n, s in study.samples.items()}
+    for train in ("qcd", "top"):
+        steps, background, tests = Inputs(study, parts).arrays("substructure", train, False)
+        np.testing.assert_allclose(background.mean(0), 0, atol=1e-9)
+        alone = steps[0].transform(parts[train]["train"])
+        np.testing.assert_allclose(steps[1].mean_, alone.mean(0))
+        other = "top" if train == "qcd" else "qcd"
+        assert np.abs(tests[other].mean(0)).max() > 0.3
+
+
+def test_saved_models_score_as_the_run_did(finished):
+    run = next(r for r in read_runs(finished) if r.detector == "quantum-autoencoder" and r.train == "top")
+    study = json.loads((finished / "study.json").read_text())["study"]
+    jets = qad.split(qad.read(study["samples"]["qcd"]["file"]), {"train": 300, "test": 200}, 0)["test"]
+    np.testing.assert_allclose(pipeline.anomaly_score(qad.load(run.path / "model"), jets), run.scores["qcd"])
+
+
+@pytest.mark.parametrize(("cls", "reason"), [("Broken", "ZeroDivisionError: as expected"), ("NotFinite", "not finite")])
+def test_a_failing_detector_is_a_reason_not_a_crash(write_study, tmp_path, cls, reason):
+    study = load_study(write_study(detectors=[{"use": f"{__name__}:{cls}", "representations": ["substructure"]},
+                                              {"use": "mahalanobis", "representations": ["substructure"]}]))
+    root = run_study(study, tmp_path, tmp_path)
+    notes = json.loads((root / "study.json").read_text())
+    assert len(notes["failed"]) == 4 and all(reason in f["reason"] for f in notes["failed"])
+    assert {r.detector for r in read_runs(root)} == {"mahalanobis"}
+
+
+def test_too_few_events_is_one_sentence(write_study, tmp_path):
+    study = load_study(write_study(split={"train": 3000, "test": 200}))
+    with pytest.raises(InputError, match="sample 'qcd'"):
+        run_study(study, tmp_path, tmp_path)
+
+
+def test_killed_at_any_moment_it_ends_in_the_same_runs(finished, write_study, tmp_path):
+    """Kill the command while it trains; what is there is whole, and the next start does the rest."""
+    command = [sys.executable, "-m", "qad", "benchmark", str(write_study()), "--runs", str(tmp_path), "--data", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.rglob("run.json"))) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = [p.parent for p in tmp_path.rglob("run.json") if not p.parent.name.startswith(".")]
+    assert kept and all(is_whole(p) for p in kept)
+    counting = Counting()
+    root = run_study(load_study(write_study()), tmp_path, tmp_path, reporter=counting)
+    assert counting.missing == 28 - len(kept)
+    expected = {r.path.relative_to(finished): r.scores for r in read_runs(finished)}
+    for run in read_runs(root):
+        for name, scores in run.scores.items():
+            np.testing.assert_array_equal(scores, expected[run.path.relative_to(root)][name])
+
+
+def test_detectors_see_the_same_training_events(write_study, tmp_path, monkeypatch):
+    seen = []
+    original = Detector.fit
+
+    def spy(self, X, y=None, *, validation=None):
+        seen.append((X[:, 0].sum(), validation[:, 0].sum(), y))
+        return original(self, X, y, validation=validation)
+
+    monkeypatch.setattr(Detector, "fit", spy)
+    study = load_study(write_study(train=["qcd"], seeds=[3], representations={
+        "substructure": {"steps": [{"use": "substructure", "features": ["mass"]}, {"use": "standardise"}]}},
+        detectors=[{"use": "mahalanobis"}, {"use": "feature"}, {"use": "total"}]))
+    run_study(study, tmp_path, tmp_path)
+    assert len(seen) == 3 and len({s[:2] for s in seen}) == 1
+    assert all(y is None for *_, y in seen), "no label reaches fit"
+
+
+def test_detector_names_cover_both_families():
+    assert {"quantum-autoencoder", "dense-autoencoder", "pca", "mahalanobis", "feature"} <= set(detector.names())

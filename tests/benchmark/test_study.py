@@ -1,0 +1,59 @@
+import pytest
+
+from qad.benchmark import load_study, studies
+from qad.errors import InputError
+
+
+@pytest.mark.parametrize("name", studies())
+def test_every_study_that_comes_with_the_package_is_sound(name):
+    study = load_study(name)
+    assert study.name == name
+    kinds = {d.use for d in study.detectors}
+    controls = {"feature", "total", "mahalanobis", "pca", "kernel-pca", "mode-distance",
+                "quantum-untrained", "quantum-random", "quantum-ceiling"}
+    assert controls <= kinds, f"controls are missing: {controls - kinds}"
+    assert len(study.train) >= 2, "both directions"
+    assert len(study.seeds) >= (5 if name == "full" else 3)
+    assert not [reason for _, _, reason in study.pairings() if reason]
+
+
+def test_pairings_that_make_no_sense_have_a_reason(write_study):
+    reasons = {(spec.label, name): reason for spec, name, reason in load_study(write_study()).pairings()}
+    assert reasons["quantum-autoencoder", "constituents"] is None
+    assert "takes particles" in reasons["quantum-autoencoder", "substructure"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"detectors": [{"use": "mahalonobis"}]}, "did you mean 'mahalanobis'"),
+        ({"detectors": [{"use": "pca", "params": {"n": 3}}]}, "It takes n_components"),
+        ({"detectors": [{"use": "pca"}, {"use": "pca"}]}, "distinct names"),
+        ({"detectors": [{"use": "pca", "representations": ["lund"]}]}, "unknown representation 'lund'"),
+        ({"train": ["qdc"]}, "did you mean 'qcd'"),
+        ({"samples": {"qcd": {}}}, "either 'simulate' or 'file'"),
+        ({"representations": {"a": {"steps": [{"use": "lundplane"}]}}}, "unknown representation"),
+        ({"seeds": []}, "at seeds"),
+        ({"name": "../../etc"}, "at name"),
+        ({"colour": "red"}, "at colour"),
+    ],
+)
+def test_mistakes_are_one_sentence(write_study, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        load_study(write_study(**changes))
+
+
+def test_unreadable_studies_are_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="did you mean 'quick'"):
+        load_study("quik")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_study(tmp_path / "none.yaml")
+    (tmp_path / "a.yaml").write_text("name: [")
+    with pytest.raises(InputError, match="no valid YAML"):
+        load_study(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("!!python/object/apply:os.system [id]")
+    with pytest.raises(InputError, match="no valid YAML"):
+        load_study(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").write_text("- a\n")
+    with pytest.raises(InputError, match="expected a mapping"):
+        load_study(tmp_path / "c.yaml")

@@ -1,0 +1,57 @@
+"""Shared fixtures: toy jets without a generator, a few real jets, and the published events where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qad.data import Sample
+
+PROJECT = Path(__file__).parents[1]
+
+
+def toy_jets(n: int, seed: int, prongs: int = 1, particles: int = 40) -> Sample:
+    """Jets with ``prongs`` hard cores and soft radiation: fast, obviously different for different prongs."""
+    rng = np.random.default_rng(seed)
+    angle = rng.uniform(0, 2 * np.pi, (n, 1)) + 2 * np.pi * rng.integers(0, prongs, (n, particles)) / max(prongs, 1)
+    radius = (0.35 if prongs > 1 else 0.0) + np.abs(rng.normal(0, 0.08, (n, particles)))
+    axis_eta, axis_phi = rng.uniform(-1.5, 1.5, (n, 1)), rng.uniform(-np.pi, np.pi, (n, 1))
+    pt = rng.pareto(1.5, (n, particles)) + 0.1
+    pt *= 600 / pt.sum(1, keepdims=True)
+    eta, phi = axis_eta + radius * np.cos(angle), axis_phi + radius * np.sin(angle)
+    jets = np.stack([pt, eta, (phi + np.pi) % (2 * np.pi) - np.pi, np.full_like(pt, 0.14)], -1)
+    jets = np.take_along_axis(jets, np.argsort(-pt, 1)[..., None], 1)
+    count = rng.integers(particles // 2, particles + 1, n)
+    jets[np.arange(particles) >= count[:, None]] = 0
+    return Sample(particles=jets, label=np.full(n, int(prongs > 1)), process="top" if prongs > 1 else "qcd",
+                  extras={"event": np.arange(n) // 2}, meta={"generator": "toy", "seed": seed})
+
+
+@pytest.fixture(scope="session")
+def qcd_toys() -> Sample:
+    return toy_jets(400, 1)
+
+
+@pytest.fixture(scope="session")
+def top_toys() -> Sample:
+    return toy_jets(400, 2, prongs=3)
+
+
+@pytest.fixture(scope="session")
+def real_jets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
+    """A few hundred real jets of every process, simulated once per session."""
+    pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
+    from qad.simulation import processes, simulate_jets
+
+    return {p: simulate_jets(p, 250, seed=11) for p in processes("jets")}
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    folder = Path(os.environ.get("QAD_PUBLISHED", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the published events are not at {folder}")
+    return folder

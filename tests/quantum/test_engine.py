@@ -1,0 +1,168 @@
+"""The engine against dense matrices, PennyLane and Qiskit; identities that must hold exactly."""
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Statevector
+
+from qad.errors import InputError
+from qad.quantum import ansatze, encodings, engine
+from tests.reference import dense
+
+seeds = st.integers(0, 2**31)
+
+
+def random_jets(seed, n_jets, n):
+    rng = np.random.default_rng(seed)
+    return rng.uniform([0, -0.8, -0.8], [1, 0.8, 0.8], (n_jets, n, 3))
+
+
+@settings(deadline=None, max_examples=20)
+@given(seeds, st.integers(2, 5), st.integers(1, 4))
+def test_scores_against_dense_matrices(seed, n, latent):
+    latent = min(latent, n - 1)
+    x = random_jets(seed, 6, n)
+    w = np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, 3))
+    rows = engine.kept_rows(ansatze.one_particle_one_qubit, torch.tensor(w), n, latent)
+    encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
+    ours = engine.scores(rows, encoder, torch.tensor(x), n).numpy()
+    u = dense.one_particle_one_qubit_unitary(w)
+    theirs = [dense.infidelity(dense.one_particle_one_qubit_state(jet, 5.0), u, latent) for jet in x]
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    np.testing.assert_allclose(rows.numpy(), u[:: 2 ** (n - latent)], atol=1e-12)
+
+
+@pytest.mark.parametrize("ansatz", ansatze.ANSATZE)
+@pytest.mark.parametrize("encoding", encodings.ENCODINGS)
+def test_scores_and_gradient_against_pennylane(ansatz, encoding):
+    n, latent = 5, 2
+    rng = np.random.default_rng(3)
+    x = random_jets(1, 4, n) if encoding == "1p1q" else rng.uniform(0, np.pi, (4, n))
+    encode, circuit = encodings.get(encoding).function, ansatze.get(ansatz)
+    weights = torch.tensor(rng.uniform(-3, 3, circuit.shape(n)), requires_grad=True)
+
+    @qml.qnode(qml.device("default.qubit", wires=n), interface="torch")
+    def trash(event, w):
+        encode(event, range(n))
+        circuit.function(w, range(n))
+        return qml.probs(wires=range(latent, n))
+
+    theirs = torch.stack([1 - trash(torch.tensor(event), weights)[0] for event in x])
+    rows = engine.kept_rows(circuit.function, weights, n, latent)
+    ours = engine.scores(rows, encode, torch.tensor(x), n)
+    torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
+    loss = engine.infidelity(rows, engine.mean_state(encode, torch.tensor(x), n))
+    torch.testing.assert_close(loss, theirs.mean(), atol=1e-10, rtol=0)
+    (a,), (b,) = torch.autograd.grad(loss, weights), torch.autograd.grad(theirs.mean(), weights)
+    torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("template", ["StronglyEntanglingLayers", "BasicEntanglerLayers", "custom"])
+def test_any_pennylane_circuit_works(template):
+    n = 4
+
+    def custom(w, wires):
+        qml.Hadamard(wires[0])
+        qml.Rot(w[0, 0], w[0, 1], w[0, 2], wires=wires[1])
+        qml.IsingXY(w[0, 3], wires=[wires[3], wires[1]])
+        qml.Toffoli(wires=[wires[2], wires[0], wires[3]])
+        qml.SWAP(wires=[wires[0], wires[2]])
+        qml.CRY(w[0, 0], wires=[wires[3], wires[0]])
+
+    shape = {"StronglyEntanglingLayers": (2, n, 3), "BasicEntanglerLayers": (2, n), "custom": (1, 4)}[template]
+    circuit = custom if template == "custom" else getattr(qml, template)
+    w = np.random.default_rng(0).uniform(-3, 3, shape)
+    rows = engine.kept_rows(circuit, torch.tensor(w), n, 3).numpy()
+
+    def whole():
+        circuit(w, range(n))
+
+    np.testing.assert_allclose(rows, qml.matrix(whole, wire_order=range(n))()[::2], atol=1e-12)
+
+
+def test_qubit_order_against_qiskit():
+    """Qiskit puts qubit 0 rightmost; PennyLane and the engine leftmost."""
+    n, latent = 4, 1
+    x, w = random_jets(5, 1, n)[0], np.random.default_rng(6).uniform(-3, 3, (n, 3))
+    circuit = QuantumCircuit(n)
+    for q, (z, deta, dphi) in enumerate(x):
+        circuit.ry(5 * z * deta, q)
+        circuit.rx(5 * z * dphi, q)
+    for i in range(n):
+        for j in range(i + 1, n):
+            circuit.cx(i, j)
+    for q, (a, b, c) in enumerate(w):
+        circuit.rx(a, q)
+        circuit.ry(b, q)
+        circuit.rz(c, q)
+    theirs = 1 - Statevector(circuit).probabilities(list(range(latent, n)))[0]
+    rows = engine.kept_rows(ansatze.one_particle_one_qubit, torch.tensor(w), n, latent)
+    encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
+    assert engine.scores(rows, encoder, torch.tensor(x[None]), n).item() == pytest.approx(theirs, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seeds, st.integers(2, 5))
+def test_identities(seed, n):
+    x = torch.tensor(random_jets(seed, 30, n))
+    encode = encodings.one_particle_one_qubit
+    psi = engine.states(encode, x, n)
+    torch.testing.assert_close(psi.abs().square().sum(1), torch.ones(30, dtype=torch.float64))
+    rho = engine.mean_state(encode, x, n)
+    torch.testing.assert_close(rho, rho.mH)
+    assert torch.trace(rho).real.item() == pytest.approx(1)
+    order = torch.randperm(30, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(engine.mean_state(encode, x[order], n), rho)
+    halves = (engine.mean_state(encode, x[:10], n) * 10 + engine.mean_state(encode, x[10:], n) * 20) / 30
+    torch.testing.assert_close(halves, rho)  # partial means add up
+    w = torch.tensor(np.random.default_rng(seed).uniform(-3, 3, (n, 3)))
+    rows = engine.kept_rows(ansatze.one_particle_one_qubit, w, n, n - 1)
+    torch.testing.assert_close(rows @ rows.mH, torch.eye(2 ** (n - 1), dtype=rows.dtype))  # unitarity
+    scores = engine.scores(rows, encode, x, n)
+    assert ((scores > -1e-12) & (scores < 1 + 1e-12)).all()
+    assert scores.mean().item() == pytest.approx(engine.infidelity(rows, rho).item())
+    # Ky Fan: no unitary does better than the ceiling, and the ideal rows reach it
+    best, ideal = engine.ceiling(rho, 1)
+    assert 1 - engine.infidelity(ideal, rho).item() == pytest.approx(best)
+    q, _ = torch.linalg.qr(torch.randn(2**n, 2, dtype=torch.complex128, generator=torch.Generator().manual_seed(seed)))
+    assert 1 - engine.infidelity(q.mH.contiguous(), rho).item() <= best + 1e-12
+
+
+def test_chunks_change_nothing():
+    x = torch.tensor(random_jets(0, 50, 4))
+    parts = list(engine.chunks_of_states(encodings.one_particle_one_qubit, x, 4, memory=4 * 16 * 16 * 7))
+    assert [len(p) for p in parts] == [7] * 7 + [1]
+    torch.testing.assert_close(torch.cat(parts), engine.states(encodings.one_particle_one_qubit, x, 4))
+
+
+def test_float32_agrees():
+    x = torch.tensor(random_jets(0, 20, 6))
+    w = torch.tensor(np.random.default_rng(0).uniform(-3, 3, (6, 3)))
+    a, b = (engine.scores(engine.kept_rows(ansatze.one_particle_one_qubit, w.to(t), 6, 2),
+                          encodings.one_particle_one_qubit, x.to(t), 6) for t in (torch.float32, torch.float64))
+    assert a.dtype == torch.float32
+    torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n", [0, 15, 30])
+def test_sizes_that_do_not_fit(n):
+    with pytest.raises(InputError, match="1 to 14 qubits"):
+        engine.check_size(n)
+
+
+def test_measurements_and_channels_are_refused():
+    def measures(w, wires):
+        qml.RX(w[0], wires=wires[0])
+        qml.expval(qml.Z(0))
+
+    def noisy(w, wires):
+        qml.DepolarizingChannel(0.1, wires=wires[0])
+
+    with pytest.raises(InputError, match="measures contains a measurement"):
+        engine.kept_rows(measures, torch.zeros(1, dtype=torch.float64), 2, 1)
+    with pytest.raises(InputError, match="DepolarizingChannel has no matrix"):
+        engine.kept_rows(noisy, torch.zeros(1, dtype=torch.float64), 2, 1)

@@ -1,0 +1,64 @@
+import pytest
+
+from qad.errors import InputError
+from qad.simulation import cards
+
+pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
+from qad.simulation import generate
+
+
+def test_every_process_of_the_issue_has_a_card():
+    assert cards.processes("jets") == ["higgs_bb", "qcd", "svj", "top", "w", "z"]
+    assert cards.processes("events") == ["heavy_higgs", "ttbar"]
+
+
+@pytest.mark.parametrize("process", cards.processes())
+def test_every_card_starts(process):
+    card = cards.load_card(process)
+    assert {"title", "kind", "label", "sqrt_s"} <= card.header.keys()
+    assert len(generate.Generator(card, 1).events(3)) == 3
+
+
+def test_a_refused_command_is_an_error():
+    card = cards.load_card("qcd")
+    broken = cards.Card(card.process, card.header, card.options, (*card.commands, "HardQCD:everything = on"))
+    with pytest.raises(InputError, match="refuses the command 'HardQCD:everything = on'"):
+        generate.Generator(broken, 1)
+
+
+def test_a_process_without_cross_section_is_an_error():
+    card = cards.load_card("qcd")
+    nothing = cards.Card(card.process, card.header, card.options, ("PartonLevel:MPI = off",))
+    with pytest.raises(InputError, match="cannot start process"):
+        generate.Generator(nothing, 1)
+
+
+@pytest.mark.parametrize(
+    ("process", "options", "sentence"),
+    [
+        ("qdc", {}, "did you mean 'qcd'"),
+        ("qcd", {"m_zprime": 1}, "no option 'm_zprime'"),
+        ("svj", {"r_inv": "much"}, "expected a number"),
+        ("svj", {"r_inv": 1.5}, "0 <= r_inv < 1"),
+        ("svj", {"m_dark": 1500}, "m_dark"),
+        ("heavy_higgs", {"m_h": 100}, "above the top-pair threshold"),
+    ],
+)
+def test_bad_options_are_one_sentence(process, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        cards.load_card(process, **options)
+
+
+def test_semi_visible_branching_fractions_add_up():
+    card = cards.load_card("svj", r_inv=0.4, m_dark=30)
+    for meson in ("4900111", "4900211", "4900113", "4900213"):
+        lines = [c for c in card.commands if c.startswith((f"{meson}:oneChannel", f"{meson}:addChannel"))]
+        assert sum(float(c.split("=")[1].split()[1]) for c in lines) == pytest.approx(1, abs=1e-5)
+        assert float(lines[0].split("=")[1].split()[1]) == pytest.approx(0.4)
+    assert card.options["lambda_dark"] == pytest.approx(3.2 * 30**0.8)
+    assert "HiddenValley:setLambda = on" in card.commands
+
+
+def test_seeds_are_pythias_and_differ():
+    seeds = {generate.chunk_seed("qcd", s, c) for s in range(20) for c in range(20)}
+    assert len(seeds) == 400 and all(1 <= s <= generate.LARGEST_SEED for s in seeds)

@@ -1,0 +1,242 @@
+"""The contracts, over everything registered: a new detector or representation is tested by being there."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from qad import detector, load, pipeline, registry, representations, save
+from qad.data import Sample
+from qad.detector import KINDS, SHAPES, Detector
+from qad.errors import InputError
+from qad.metrics import auc
+from qad.representations import Representation
+from tests.conftest import toy_jets
+
+DETECTORS = {n: registry.find(registry.DETECTORS, n) for n in detector.names()}
+REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in representations.names()}
+TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
+#: Shorter training where the default would make the tests wait; nothing else may differ.
+FAST = {"dense-autoencoder": {"epochs": 15}}
+
+
+def make(name, **params):
+    return detector.get(name, **{**FAST.get(name, {}), **params})
+
+
+def arrays(takes, seed=0):
+    """Background and signal of the kind a detector takes, from toy jets."""
+    jets = toy_jets(600, seed), toy_jets(600, seed + 50, prongs=3)
+    if takes == "tabular":
+        features = ["mass", "multiplicity", "width", "ptd"]
+        chain = [representations.get("substructure", features=features), representations.get("standardise")]
+    else:
+        chain = [representations.get({"particles": "constituents", "image": "images"}[takes])]
+        if takes == "particles":
+            chain[0].n_particles = 5
+    for step in chain:
+        step.fit(jets[0])
+        jets = tuple(step.transform(j) for j in jets)
+    return jets
+
+
+@pytest.fixture(scope="module")
+def data():
+    return {takes: arrays(takes) for takes in {c.takes for c in DETECTORS.values()}}
+
+
+def checks():
+    for name in TABULAR:
+        for estimator, check in estimator_checks_generator(make(name)):
+            yield pytest.param(estimator, check, id=f"{name}-{check.func.__name__}")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+class TestDetector:
+    def test_declares_itself(self, name):
+        cls = DETECTORS[name]
+        assert issubclass(cls, Detector) and cls.kind in KINDS and cls.takes in SHAPES
+        first = (cls.__doc__ or "").partition("\n")[0]
+        assert first and len(first) < 128, "a detector's docstring begins with one line"
+        for method in ("fit", "anomaly_score", "score_samples", "decision_function", "predict"):
+            assert method not in vars(cls), f"{method} belongs to the base class"
+
+    def test_scores(self, name, data):
+        background, signal = data[DETECTORS[name].takes]
+        fitted = make(name).fit(background[:400], validation=background[400:500])
+        score = fitted.anomaly_score(background[500:])
+        assert score.shape == (100,) and score.dtype == np.float64 and np.isfinite(score).all()
+        everything = np.r_[score, fitted.anomaly_score(signal)]
+        assert len(np.unique(everything.round(12))) > 0.05 * len(everything)
+        np.testing.assert_array_equal(fitted.score_samples(background), -fitted.anomaly_score(background))
+        np.testing.assert_allclose(fitted.decision_function(background), fitted.score_samples(background) - fitted.offset_)
+        assert set(fitted.predict(background)) <= {-1, 1}
+        assert 0.97 < (fitted.predict(background[:400]) == 1).mean() <= 1
+
+    def test_scores_do_not_depend_on_the_batch(self, name, data):
+        background, _ = data[DETECTORS[name].takes]
+        fitted = make(name).fit(background[:300])
+        whole = fitted.anomaly_score(background)
+        one_by_one = np.concatenate([fitted.anomaly_score(background[i : i + 1]) for i in range(20)])
+        np.testing.assert_allclose(one_by_one, whole[:20], atol=1e-9, rtol=1e-7)
+        np.testing.assert_allclose(fitted.anomaly_score(background[::-1]), whole[::-1], atol=1e-9, rtol=1e-7)
+
+    def test_same_seed_same_scores(self, name, data):
+        background, signal = data[DETECTORS[name].takes]
+        a, b = (make(name).fit(background[:300]).anomaly_score(signal) for _ in range(2))
+        np.testing.assert_array_equal(a, b)
+
+    def test_labels_change_nothing(self, name, data):
+        background, signal = data[DETECTORS[name].takes]
+        if DETECTORS[name].kind in ("weak", "supervised"):
+            pytest.skip("is told labels, and marked as such")
+        y = np.random.default_rng(0).integers(0, 2, 300)
+        np.testing.assert_array_equal(make(name).fit(background[:300], y).anomaly_score(signal),
+                                      make(name).fit(background[:300]).anomaly_score(signal))
+
+    def test_better_than_untrained(self, name, data):
+        """On the loss it minimises where it has one, and in finding three-pronged toys: learning must do something."""
+        cls = DETECTORS[name]
+        if not cls.learns:
+            pytest.skip("learns nothing, by design")
+        background, signal = data[cls.takes]
+        fitted = make(name).fit(background[:500], validation=background[500:])
+        assert auc(fitted.anomaly_score(background[500:]), fitted.anomaly_score(signal)) > 0.6
+        if "epochs" in fitted.get_params():
+            untrained = make(name, epochs=1, learning_rate=1e-12).fit(background[:500])
+            assert fitted.anomaly_score(background[500:]).mean() < 0.8 * untrained.anomaly_score(background[500:]).mean()
+
+    def test_save_and_load(self, name, data, tmp_path):
+        background, signal = data[DETECTORS[name].takes]
+        fitted = make(name).fit(background[:300])
+        save(fitted, tmp_path / "model")
+        assert {f.name for f in (tmp_path / "model").iterdir()} == {"model.json", "model.safetensors"}
+        back = load(tmp_path / "model")
+        assert type(back) is type(fitted) and back.get_params().keys() == fitted.get_params().keys()
+        np.testing.assert_array_equal(back.anomaly_score(signal), fitted.anomaly_score(signal))
+        np.testing.assert_array_equal(back.predict(signal), fitted.predict(signal))
+        save(back, tmp_path / "model")  # replaced whole
+        np.testing.assert_array_equal(load(tmp_path / "model").anomaly_score(signal), fitted.anomaly_score(signal))
+
+    def test_clear_errors(self, name, data):
+        background, _ = data[DETECTORS[name].takes]
+        fitted = make(name).fit(background[:300])
+        bad = background[:10].copy()
+        bad[3] = np.nan
+        for wrong in (bad, background[:0], background[:10, :-1], background[0], np.array([["a", "b"]])):
+            with pytest.raises(ValueError) as caught:
+                fitted.anomaly_score(wrong)
+            assert len(str(caught.value)) > 20
+        with pytest.raises(ValueError):
+            make(name).fit(bad)
+        with pytest.raises(ValueError):
+            make(name).fit(background[:1])
+
+    def test_is_a_scikit_learn_estimator(self, name, data):
+        background, _ = data[DETECTORS[name].takes]
+        assert clone(make(name)).get_params() == make(name).get_params()
+        before = background[:100].copy()
+        estimator = make(name)
+        params = estimator.get_params()
+        estimator.fit(background[:100])
+        assert estimator.get_params() == params
+        np.testing.assert_array_equal(background[:100], before)
+
+
+@pytest.mark.parametrize("name", REPRESENTATIONS)
+class TestRepresentation:
+    def given(self, name):
+        jets = toy_jets(60, 4)
+        if name in ("standardise", "angles"):
+            return np.random.default_rng(0).normal(3, 2, (60, 4))
+        if name in ("flatten", "pt-weighted"):
+            return representations.get("constituents").transform(jets)
+        if name == "event-features":
+            return Sample(particles=jets.particles, features=np.ones((60, 2)), feature_names=("met", "x"))
+        return jets
+
+    def test_contract(self, name, tmp_path):
+        cls, events = REPRESENTATIONS[name], self.given(name)
+        assert issubclass(cls, Representation) and cls.gives in SHAPES
+        assert (cls.__doc__ or "").partition("\n")[0]
+        fitted = cls().fit(events)
+        array = fitted.transform(events)
+        assert len(array) == 60 and np.isfinite(array).all()
+        # fitted on background once, it treats every event by itself
+        np.testing.assert_allclose(fitted.transform(events[:7]), array[:7], rtol=1e-6, atol=1e-12)
+        np.testing.assert_array_equal(clone(cls()).fit(events).transform(events), array)
+        save(fitted, tmp_path / "r")
+        np.testing.assert_array_equal(load(tmp_path / "r").transform(events), array)
+
+    def test_wrong_input_is_one_sentence(self, name):
+        cls, events = REPRESENTATIONS[name], self.given(name)
+        fitted = cls().fit(events)
+        if isinstance(events, Sample):
+            with pytest.raises(InputError, match="takes a Sample"):
+                fitted.transform(np.ones((3, 4)))
+        elif name in ("standardise", "angles"):
+            with pytest.raises(InputError, match="finite numbers"):
+                fitted.transform(np.full((3, 4), np.nan))
+
+
+def test_a_pipeline_is_saved_whole(tmp_path, qcd_toys, top_toys):
+    model = pipeline.fit("pca", qcd_toys, [representations.get("constituents", n_particles=4)])
+    assert [type(s).__name__ for _, s in model.steps] == ["Constituents", "Flatten", "PCA"]
+    save(model, tmp_path / "m", trained_on={"events": 400})
+    back = load(tmp_path / "m")
+    np.testing.assert_array_equal(pipeline.anomaly_score(back, top_toys), pipeline.anomaly_score(model, top_toys))
+    assert json.loads((tmp_path / "m" / "model.json").read_text())["trained_on"] == {"events": 400}
+    plain = make_pipeline(*(clone(step) for _, step in model.steps)).fit(qcd_toys)
+    assert auc(-plain.score_samples(qcd_toys), -plain.score_samples(top_toys)) > 0.6
+
+
+def rewrite(old, new):
+    return lambda m: (m / "model.json").write_text((m / "model.json").read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda m: (m / "model.json").unlink(), "expected model.json"),
+        (lambda m: (m / "model.json").write_text("{"), "damaged"),
+        (lambda m: (m / "model.json").write_text("[]"), "not a model of format"),
+        (lambda m: (m / "model.safetensors").write_bytes(b"\x80\x04"), "missing or damaged"),
+        (lambda m: (m / "model.safetensors").unlink(), "missing or damaged"),
+        (rewrite('"params"', '"parms"'), "damaged"),
+        (rewrite('"pca"', '"os:system"'), "not registered"),
+        (rewrite("n_components", "n_comp"), "damaged"),
+    ],
+)
+def test_damaged_or_hostile_models_are_one_sentence(tmp_path, damage, sentence):
+    save(detector.get("pca").fit(np.random.default_rng(0).normal(size=(50, 8))), tmp_path / "m")
+    damage(tmp_path / "m")
+    with pytest.raises(InputError, match=sentence):
+        load(tmp_path / "m")
+
+
+def test_unknown_names_and_parameters_are_one_sentence():
+    with pytest.raises(InputError, match="did you mean 'mahalanobis'"):
+        detector.get("mahalonobis")
+    with pytest.raises(InputError, match="did you mean 'constituents'"):
+        representations.get("constituent")
+    with pytest.raises(InputError, match="It takes n_components"):
+        detector.get("pca", components=3)
+    with pytest.raises(InputError, match="cannot be imported"):
+        detector.get("nowhere.to.be:Found")
+    assert type(detector.get("classical.pca:PCA")).__name__ == "PCA"
+
+
+def test_a_function_as_parameter_says_what_to_do(tmp_path):
+    fitted = detector.get("pca").fit(np.random.default_rng(0).normal(size=(50, 8)))
+    fitted.n_components = print
+    with pytest.raises(InputError, match="register a function"):
+        save(fitted, tmp_path / "m")
