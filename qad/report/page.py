@@ -131,7 +131,7 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
             ],
             "scores": [(s.name, _json(figures.score_distributions(s))) for s in shown],
         })
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],
         versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
         pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
