@@ -1,0 +1,65 @@
+"""What the README shows is run, and what it says was measured."""
+
+import csv
+import re
+import subprocess
+import sys
+from collections import defaultdict
+
+import pytest
+
+from tests.conftest import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+
+
+def test_the_python_block_runs(tmp_path):
+    pytest.importorskip("pythia8mc")
+    block = re.search(r"```python\n(.*?)```", README, re.S)[1]
+    assert len([line for line in block.splitlines() if line.strip()]) < 10
+    code = block + "\nprint(curve.auc)\n"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=tmp_path,
+                          env={"MPLBACKEND": "Agg", "PATH": "", "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) > 0.85
+
+
+def test_the_commands_exist():
+    from typer.main import get_command
+
+    from qad.cli import app
+
+    root = get_command(app)
+    for line in re.findall(r"^qad ([a-z]+)(?: ([a-z]+))?", README, re.M):
+        command = root.commands[line[0]]
+        if hasattr(command, "commands"):
+            assert line[1] in command.commands
+
+
+def table():
+    rows = re.search(r"<!-- quick:begin -->\n(.*?)<!-- quick:end -->", README, re.S)[1].splitlines()[2:]
+    return [[c.strip(" *") for c in row.strip("|").split("|")] for row in rows if row.strip()]
+
+
+def test_the_table_has_its_controls_and_both_directions():
+    names = {row[0] for row in table()}
+    assert {"quantum-autoencoder", "quantum-untrained", "quantum-ceiling", "dense-autoencoder", "pca", "mahalanobis", "feature-mass",
+            "kernel-pca", "mode-distance", "total"} <= names
+    assert all(len(row) == 5 for row in table())
+
+
+@pytest.mark.slow
+def test_the_table_is_what_make_benchmark_gives(tmp_path):
+    """Simulates and trains the quick study anew: minutes. Trained networks may differ by rounding between machines."""
+    subprocess.run([sys.executable, "-m", "qad", "benchmark", "quick"], check=True, cwd=tmp_path)
+    measured = defaultdict(list)
+    with open(tmp_path / "runs/quick/results.csv") as f:
+        for row in csv.DictReader(f):
+            measured[row["detector"], row["representation"], row["train"]].append(float(row["auc"]))
+    for name, representation, _, forward, backward in table():
+        tolerance = 0.03 if "dense" in name else 0.001
+        for train, value in (("qcd", forward), ("top", backward)):
+            mean = sum(measured[name, representation, train]) / 3
+            assert float(value) == pytest.approx(mean, abs=tolerance), (name, representation, train)
+    quantum = measured["quantum-autoencoder", "constituents", "qcd"]
+    assert min(quantum) >= 0.88
