@@ -74,8 +74,12 @@ def _progress(unit: str) -> Iterator[Any]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(),
                TimeRemainingColumn(compact=True, elapsed_when_finished=True))
-    with Progress(*columns, console=console, speed_estimate_period=120) as bar:
-        yield bar
+    bar = Progress(*columns, console=console, speed_estimate_period=120)
+    try:
+        yield bar  # started by its first row: a mistake found before any work leaves no empty line
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _row(bar: Any, name: str) -> Callable[[int, int], None]:
@@ -84,6 +88,7 @@ def _row(bar: Any, name: str) -> Callable[[int, int], None]:
 
     def update(done: int, total: int) -> None:
         nonlocal task
+        bar.start()
         task = bar.add_task(name) if task is None else task
         bar.update(task, completed=done, total=total)
 
@@ -274,17 +279,19 @@ class _Screen:
 
     def __init__(self, bar: Any) -> None:
         self.bar = bar
-        self.models: Any = None
         self.failures: list[str] = []
 
     def simulating(self, name: str) -> Any:
         return _row(self.bar, f"simulate {name}")
 
     def planned(self, total: int, missing: int) -> None:
-        self.models = self.bar.add_task("train and score models", total=total, completed=total - missing)
+        self.models = _row(self.bar, "train and score models")
+        self.total, self.done = total, total - missing
+        self.models(self.done, total)
 
     def finished(self, cell: Any, seconds: float, failure: str | None) -> None:
-        self.bar.advance(self.models)
+        self.done += 1
+        self.models(self.done, self.total)
         if failure:
             self.failures.append(f"{cell.train}/{cell.representation}/{cell.spec.label}, seed {cell.seed}: {failure}")
 

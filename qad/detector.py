@@ -34,6 +34,8 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
 
     takes: str = "tabular"
     kind: str = "classical"
+    #: "quantum" if the scores come from a circuit, controls included.
+    family: str = "classical"
     #: False where more training cannot change the scores (the contract then does not ask to beat the untrained model).
     learns: bool = True
 
@@ -91,13 +93,24 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         return X
 
 
+def find(name: str) -> type[Detector]:
+    """The detector class registered as ``name`` (or ``module:Class``). Nothing but a :class:`Detector` is accepted."""
+    cls = registry.find(registry.DETECTORS, name)
+    if not (isinstance(cls, type) and issubclass(cls, Detector)):
+        raise InputError(f"'{name}' is no detector: expected a subclass of qad.detector.Detector")
+    if cls.takes not in SHAPES or cls.kind not in KINDS:
+        raise InputError(f"detector '{name}' declares takes='{cls.takes}', kind='{cls.kind}'; expected one of "
+                         f"{', '.join(SHAPES)} and one of {', '.join(KINDS)}")
+    return cls
+
+
 def get(name: str, **params: Any) -> Detector:
     """The detector registered as ``name`` (or ``module:Class``), constructed with ``params``.
 
     >>> get("pca", n_components=2)
     PCA(n_components=2)
     """
-    cls = registry.find(registry.DETECTORS, name)
+    cls = find(name)
     try:
         return cls(**params)
     except TypeError as error:

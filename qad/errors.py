@@ -12,6 +12,10 @@ class InputError(ValueError):
     """Something the user gave cannot be used. The command line prints it as one sentence and exits with 2."""
 
 
+class WriteError(InputError):
+    """The disk is full or the folder cannot be written to; what was finished before is kept."""
+
+
 class MissingExtra(ImportError):
     """An optional package is not installed. The message names the line to type."""
 

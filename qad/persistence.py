@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from qad import registry
-from qad.errors import InputError
+from qad.errors import InputError, WriteError
 
 FORMAT = 1
 
@@ -105,7 +105,10 @@ def save(estimator: Any, folder: str | Path, **notes: Any) -> Path:
     tmp = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     tmp.mkdir()
     try:
-        save_file(arrays, tmp / "model.safetensors")
+        try:
+            save_file(arrays, tmp / "model.safetensors")
+        except SafetensorError as error:
+            raise WriteError(f"cannot write {folder}: {error}") from None
         atomic_write(tmp / "model.json", text)
         if folder.exists():
             if not (folder / "model.json").exists():

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from qad import detector, persistence, representations
 from qad.data.sample import Sample
+from qad.data.splits import hold_out
 from qad.data.store import iter_chunks
 from qad.errors import InputError
 from qad.representations import Representation
@@ -50,9 +51,8 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
     if model.takes == "tabular" and np.ndim(array) != 2:
         steps.append(representations.get("flatten").fit(array))
         array = steps[-1].transform(array)
-    order = np.random.default_rng(seed).permutation(len(array))
-    held = round(validation * len(array))
-    model.fit(array[order[held:]], validation=array[order[:held]] if held else None)
+    kept, held = hold_out(len(array), validation, seed, sample.extras.get("event"))
+    model.fit(array[kept], validation=array[held] if len(held) else None)
     return make_pipeline(*steps, model)
 
 

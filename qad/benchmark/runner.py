@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 import qad
 from qad import detector, representations
-from qad.benchmark.runs import digest, is_whole, write_run
+from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
-from qad.data.splits import split
+from qad.data.splits import hold_out, split
 from qad.data.store import read
-from qad.errors import InputError
+from qad.errors import InputError, WriteError
 from qad.persistence import atomic_write
 from qad.representations import Representation
 
@@ -74,23 +74,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def sample_path(spec: SampleSpec, name: str, data: Path) -> Path:
-    """Where a simulated sample of a study is kept, or the file it names."""
+def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter: Reporter) -> Path:
+    """The file of a sample. A simulated one is made if it is not there; its name tells card, options and versions apart."""
     if spec.file is not None:
         return spec.file
-    options = "".join(f"-{k}{v:g}" for k, v in sorted(spec.options.items()))
-    return data / f"{spec.process or name}{options}-n{spec.n}-seed{spec.seed}.h5"
+    from qad.simulation import produce
 
-
-def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter: Reporter) -> Path:
-    """The file of a sample, simulated first if it does not exist."""
-    path = sample_path(spec, name, data)
-    if spec.file is None and not path.exists():
-        from qad.simulation import produce
-
-        simulate = produce.simulate_jets if spec.simulate == "jets" else produce.simulate_events
-        simulate(spec.process or name, spec.n, spec.seed, out=path, workers=workers,
-                 progress=reporter.simulating(name), **spec.options)
+    job = produce.job_of(spec.simulate, spec.process, spec.seed, **spec.options)
+    path = data / f"{spec.process}-n{spec.n}-seed{spec.seed}-{job.digest()}.h5"
+    if not path.exists():
+        produce.make_sample(job, spec.n, path, workers=workers, progress=reporter.simulating(name))
     return path
 
 
@@ -141,10 +134,11 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         failure = None
         try:
             record, scores, model = train_and_score(cell, inputs, fingerprints)
-            write_run(cell.path, record, scores, model)
+            collisions = {n: p["test"].extras["event"] for n, p in parts.items() if "event" in p["test"].extras}
+            write_run(cell.path, record, scores, collisions, model)
+        except WriteError:
+            raise
         except InputError as error:
-            if "cannot write" in str(error):
-                raise
             failure = str(error)
         except Exception as error:  # a third party's detector may raise anything; the study goes on
             failure = f"{type(error).__name__}: {error}"
@@ -175,6 +169,8 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     "detector": spec.use,
                     "params": spec.params,
                     "seed": seed,
+                    "qad": qad.__version__,
+                    "schema_version": SCHEMA_VERSION,
                 }
                 path = root / train / name / spec.label / f"{seed}-{digest(configuration)}"
                 cells.append(Cell(train, name, spec, seed, path, configuration))
@@ -188,8 +184,9 @@ class Inputs:
 
     def __init__(self, study: Study, parts: dict[str, dict[str, Sample]]) -> None:
         self.study, self.parts = study, parts
-        self.arrays = cache(self._arrays)
-        self._stateless = cache(self._first_step)
+        # cells come sorted by their inputs: few need to be kept
+        self.arrays = lru_cache(maxsize=2)(self._arrays)
+        self._stateless = lru_cache(maxsize=4 * len(parts))(self._first_step)
 
     def _first_step(self, representation: str, sample: str, part: str) -> np.ndarray:
         step = self.study.representations[representation].steps[0]
@@ -223,11 +220,10 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         params["random_state"] = cell.seed
     model = detector.get(cell.spec.use, **params)
     steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular")
-    order = np.random.default_rng([cell.seed, 2026]).permutation(len(background))
-    held = round(study.split.validation * len(background))
-    validation = background[order[:held]] if held else None
+    collisions = inputs.parts[cell.train]["train"].extras.get("event")
+    kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
     start = time.perf_counter()
-    model.fit(background[order[held:]], validation=validation)
+    model.fit(background[kept], validation=background[held] if len(held) else None)
     fit_seconds = time.perf_counter() - start
     start = time.perf_counter()
     scores = {name: model.anomaly_score(array) for name, array in tests.items()}
@@ -239,10 +235,11 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         "study": study.name,
         "train": cell.train,
         "representation": {"name": cell.representation, **{k: cell.configuration[k] for k in ("steps", "tabular")}},
-        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "params": params},
+        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "family": cls.family,
+                     "params": model.get_params(deep=False)},
         "seed": cell.seed,
-        "n_train": len(background) - held,
-        "n_validation": held,
+        "n_train": len(kept),
+        "n_validation": len(held),
         "fingerprints": fingerprints,
         "fit_seconds": fit_seconds,
         "events_per_second": sum(map(len, scores.values())) / max(score_seconds, 1e-9),

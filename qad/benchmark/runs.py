@@ -12,16 +12,18 @@ import os
 import shutil
 import uuid
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qad.errors import InputError
+from qad.errors import InputError, WriteError
 from qad.persistence import atomic_write, save
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+COLLISION = "collision/"
+KEPT = "runs finished before are kept, and the same command does the rest"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Run:
     path: Path
     record: dict[str, Any]
     scores: dict[str, np.ndarray]
+    #: Which collision each test event comes from, where the sample knows: jets of one collision are resampled together.
+    collisions: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def train(self) -> str:
@@ -59,20 +63,23 @@ class Run:
 
 
 def digest(configuration: dict[str, Any]) -> str:
-    """Short hash of everything that decides a run's scores."""
+    """Short hash of a run's configuration."""
     return hashlib.sha256(json.dumps(configuration, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
-def write_run(path: Path, record: dict[str, Any], scores: dict[str, np.ndarray], model: Any = None) -> None:
+def write_run(path: Path, record: dict[str, Any], scores: dict[str, np.ndarray], collisions: dict[str, np.ndarray],
+              model: Any = None) -> None:
     """Write a whole run to ``path``; a ``model`` that can be saved goes into its folder ``model``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     tmp.mkdir()
     try:
-        np.savez_compressed(tmp / "scores.npz", **scores)
+        np.savez_compressed(tmp / "scores.npz", **scores, **{f"{COLLISION}{k}": v for k, v in collisions.items()})
         if model is not None:
             try:
                 save(model, tmp / "model")
+            except WriteError:
+                raise
             except InputError as error:  # someone's own detector may not be savable; its scores count all the same
                 record = {**record, "model_not_saved": str(error)}
         atomic_write(tmp / "run.json", json.dumps({"schema_version": SCHEMA_VERSION, **record}, indent=1))
@@ -80,8 +87,9 @@ def write_run(path: Path, record: dict[str, Any], scores: dict[str, np.ndarray],
             shutil.rmtree(path)
         os.replace(tmp, path)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; runs finished before are kept, and the same "
-                         "command does the rest") from None
+        raise WriteError(f"cannot write {path}: {error.strerror or error}; {KEPT}") from None
+    except WriteError as error:
+        raise WriteError(f"{error}; {KEPT}") from None
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
@@ -93,12 +101,13 @@ def read_run(path: Path) -> Run:
         if record["schema_version"] != SCHEMA_VERSION:
             raise InputError(f"{path} has schema version {record['schema_version']}; this version reads {SCHEMA_VERSION}")
         with np.load(path / "scores.npz", allow_pickle=False) as file:
-            scores = {k: file[k] for k in file.files}
+            arrays = {k: file[k] for k in file.files}
     except (OSError, json.JSONDecodeError, KeyError, TypeError, zipfile.BadZipFile, ValueError, EOFError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"run {path} is damaged ({error}); delete the folder and start the study again") from None
-    return Run(path, record, scores)
+    scores = {k: v for k, v in arrays.items() if not k.startswith(COLLISION)}
+    return Run(path, record, scores, {k.removeprefix(COLLISION): v for k, v in arrays.items() if k.startswith(COLLISION)})
 
 
 def is_whole(path: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from qad import detector, registry, representations
+from qad import detector, representations
 from qad.errors import InputError, did_you_mean
 
 SHIPPED = Path(__file__).parent / "studies"
@@ -35,16 +35,18 @@ class SampleSpec(_Strict):
             raise ValueError("a sample needs either 'simulate' or 'file'")
         if self.simulate and self.n < 1:
             raise ValueError("a simulated sample needs its number of events 'n'")
+        if self.simulate and self.process is None:
+            raise ValueError("a simulated sample needs a 'process'")
         return self
 
 
 class Split(_Strict):
     """Sizes of the training part (of which ``validation`` is held back for early stopping) and of the test part."""
 
-    train: int
-    test: int
-    validation: float = 0.1
-    seed: int = 0
+    train: int = Field(ge=2)
+    test: int = Field(ge=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
 
 
 class Step(BaseModel):
@@ -87,10 +89,10 @@ class Study(_Strict):
     title: str
     samples: dict[Name, SampleSpec]
     split: Split
-    train: list[str]
+    train: list[str] = Field(min_length=1)
     representations: dict[Name, RepresentationSpec]
     detectors: list[DetectorSpec]
-    seeds: list[int] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
 
     @field_validator("detectors")
     @classmethod
@@ -101,12 +103,28 @@ class Study(_Strict):
             raise ValueError(f"detectors need distinct names; give a 'name' to each of {sorted(twice)}")
         return specs
 
+    @field_validator("train", "seeds")
+    @classmethod
+    def _once(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"each may stand here once only; got {values}")
+        return values
+
+    @model_validator(mode="after")
+    def _different_events(self) -> Study:
+        sources = [s.model_dump_json() for s in self.samples.values()]
+        if len(set(sources)) < len(sources):
+            raise ValueError("two samples are the same events; training and test events would overlap")
+        return self
+
     @model_validator(mode="after")
     def _names_exist(self) -> Study:
         for name in self.train:
             if name not in self.samples:
                 raise ValueError(did_you_mean(name, self.samples, "sample to train on"))
         for spec in self.detectors:
+            if len(set(spec.representations or [])) < len(spec.representations or []):
+                raise ValueError(f"detector '{spec.label}' names a representation twice")
             for name in spec.representations or []:
                 if name not in self.representations:
                     raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.representations, 'representation')}")
@@ -124,7 +142,7 @@ class Study(_Strict):
         """Every (detector, representation) pairing, with the reason where it makes no sense."""
         found = []
         for spec in self.detectors:
-            takes = registry.find(registry.DETECTORS, spec.use).takes
+            takes = detector.find(spec.use).takes
             for name in spec.representations or self.representations:
                 chain = self.representations[name]
                 gives = representations.get(chain.steps[-1].use).gives

@@ -57,7 +57,10 @@ class Sample:
         n = len(particles)
         features = np.zeros((n, 0)) if self.features is None else self.features
         put("features", np.asarray(features, dtype=np.float32))
-        put("label", np.full(n, UNKNOWN, np.int8) if self.label is None else np.asarray(self.label).astype(np.int8))
+        label = np.full(n, UNKNOWN) if self.label is None else np.asarray(self.label)
+        if not np.isin(label, (BACKGROUND, SIGNAL, UNKNOWN)).all():
+            raise InputError(f"label: expected 0 (background), 1 (signal) or -1 (unknown); got {np.unique(label)[:5]}")
+        put("label", label.astype(np.int8))
         process = np.full(n, self.process) if isinstance(self.process, str) else np.asarray(self.process, dtype=np.str_)
         put("process", process)
         put("weight", np.ones(n, np.float32) if self.weight is None else np.asarray(self.weight, dtype=np.float32))
@@ -94,8 +97,10 @@ class Sample:
         pt = self.particles[..., 0]
         if (pt < 0).any():
             raise InputError(f"particles: negative pT in event {int(np.argmax((pt < 0).any(1)))}; expected pT >= 0 GeV")
-        if not np.isin(self.label, (BACKGROUND, SIGNAL, UNKNOWN)).all():
-            raise InputError(f"label: expected 0 (background), 1 (signal) or -1 (unknown); got {np.unique(self.label)}")
+        ghosts = ((pt == 0) & (self.particles[..., 3] != 0)).any(1)
+        if ghosts.any():
+            raise InputError(f"particles: event {int(np.argmax(ghosts))} has a particle with mass but no pT; "
+                             "absent particles are zero")
         if "slots" not in self.meta and p > 1 and (np.diff(pt, axis=1) > 0).any():
             bad = int(np.argmax((np.diff(pt, axis=1) > 0).any(1)))
             raise InputError(f"particles: event {bad} is not sorted by descending pT; sort each event's particles first")

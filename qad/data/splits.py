@@ -37,6 +37,16 @@ def split_indices(n: int, sizes: Mapping[str, int | float], seed: int,
     return parts
 
 
+def hold_out(n: int, share: float, seed: int, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Indices ``(kept, held)``: a random ``share`` is held back; what shares a collision with it is in neither."""
+    held = split_indices(n, {"held": round(share * n)}, seed, groups)["held"]
+    taken = np.zeros(n, dtype=bool)
+    taken[held] = True
+    if groups is not None:
+        taken |= np.isin(groups, groups[held])
+    return np.flatnonzero(~taken), held
+
+
 def split(sample: Sample, sizes: Mapping[str, int | float], seed: int = 0) -> dict[str, Sample]:
     """Disjoint random parts of ``sample``: ``sizes`` gives each part's number (int) or share (float) of events.
 

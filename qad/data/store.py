@@ -197,6 +197,9 @@ def _open(path: Path) -> h5py.File:
     if file.attrs.get("format") != "qad.sample":
         file.close()
         raise InputError(f"{path} is HDF5 but no qad sample (attribute format = 'qad.sample' is missing)")
+    if "meta" not in file.attrs or "fingerprint" not in file.attrs:
+        file.close()
+        raise InputError(f"{path} is damaged: it says nothing of where its events come from (attributes meta, fingerprint)")
     if file.attrs.get("schema_version") != SCHEMA_VERSION:
         version = file.attrs.get("schema_version")
         file.close()
@@ -215,6 +218,8 @@ def _columns(file: h5py.File) -> dict[str, h5py.Dataset]:
         link = file.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
             raise InputError(f"{file.filename} is damaged: expected a dataset '{name}'")
+        if file[name].external or file[name].is_virtual:
+            raise InputError(f"{file.filename} is damaged: '{name}' keeps its events in another file, which is not read")
         if file[name].dtype.kind not in "fiub" or file[name].ndim < 1:
             raise InputError(f"{file.filename} is damaged: '{name}' has dtype {file[name].dtype}, expected numbers")
         found[name] = file[name]
@@ -279,7 +284,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     filled, n = 0, 0
     first: Sample | None = None
     with _open(path) as file:
-        meta = json.loads(file.attrs["meta"])
+        meta = dict(_slice(file, _columns(file), 0, 0).meta)
         recorded = str(file.attrs.get("fingerprint"))
         shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
     for chunk in iter_chunks(path):

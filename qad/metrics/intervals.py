@@ -13,7 +13,13 @@ from qad.errors import InputError
 
 def bootstrap_weights(n: int, draws: int, seed: int) -> np.ndarray:
     """Poisson bootstrap: how often each of ``n`` events appears in each of ``draws`` replicas, int8 ``(draws, n)``."""
-    return np.random.default_rng(seed).poisson(1.0, (draws, n)).astype(np.int8)
+    rng = np.random.default_rng(seed)
+    weights = np.empty((draws, n), dtype=np.int8)
+    for row in weights:
+        row[:] = rng.poisson(1.0, n)
+        while n and not row.any():  # an empty replica says nothing
+            row[:] = rng.poisson(1.0, n)
+    return weights
 
 
 def bootstrap_auc(background: ArrayLike, signal: ArrayLike, weights_b: np.ndarray, weights_s: np.ndarray) -> np.ndarray:
@@ -48,15 +54,26 @@ def wilson(k: int, n: int, z: float = 1.0) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Difference:
-    """a - b of two detectors on the same events: ``value`` ± ``error`` (events and seeds), ``z`` = value/error."""
+    """a - b of two detectors on the same events: ``value`` ± ``error``, the latter known with ``dof`` degrees of freedom."""
 
     value: float
     error: float
+    dof: float = math.inf
 
     @property
     def z(self) -> float:
-        """Standard deviations from zero."""
-        return self.value / self.error if self.error > 0 else math.copysign(math.inf, self.value) if self.value else 0.0
+        """Significance in standard deviations of a normal distribution with the same tail probability; NaN if unknown.
+
+        A spread estimated from few seeds is Student's: z = (8ν+1)/(8ν+3) √(ν ln(1 + t²/ν)) (Wallace 1959).
+        """
+        if self.value == 0:
+            return 0.0
+        if not (math.isfinite(self.error) and self.error > 0):
+            return math.nan
+        t, v = self.value / self.error, self.dof
+        if v > 1e6:
+            return t
+        return math.copysign((8 * v + 1) / (8 * v + 3) * math.sqrt(v * math.log1p(t * t / v)), t)
 
 
 def paired_difference(a: np.ndarray, b: np.ndarray, boot_a: np.ndarray, boot_b: np.ndarray) -> Difference:
@@ -65,13 +82,15 @@ def paired_difference(a: np.ndarray, b: np.ndarray, boot_a: np.ndarray, boot_b: 
     a, b            the metric of each seed, ``(seeds,)``
     boot_a, boot_b  the metric of each seed in each replica, ``(seeds, draws)``, with shared replicas
 
-    error² = variance over replicas of the seed-averaged difference + s²_a/n_a + s²_b/n_b. Where both have the same
-    seeds, the last two terms become the variance of the paired differences over their number.
+    Entry i of each belongs to the same seed. error² = variance over replicas of the seed-averaged difference + variance of
+    the per-seed differences over their number, with Welch and Satterthwaite's degrees of freedom. With a single seed the
+    spread of training is unknown, and so is the error (NaN).
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    value = float(a.mean() - b.mean())
+    if len(a) < 2:
+        return Difference(value, math.nan)
     events = float(np.var(boot_a.mean(0) - boot_b.mean(0), ddof=1))
-    if len(a) == len(b) > 1:
-        seeds = float(np.var(a - b, ddof=1)) / len(a)
-    else:
-        seeds = sum(float(np.var(v, ddof=1)) / len(v) for v in (a, b) if len(v) > 1)
-    return Difference(float(a.mean() - b.mean()), math.sqrt(events + seeds))
+    seeds = float(np.var(a - b, ddof=1)) / len(a)
+    dof = (len(a) - 1) * ((events + seeds) / seeds) ** 2 if seeds > 0 else math.inf
+    return Difference(value, math.sqrt(events + seeds), dof)

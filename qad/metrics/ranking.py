@@ -59,10 +59,14 @@ def auc(background: ArrayLike, signal: ArrayLike) -> float:
     return float((below + upto).mean() / (2 * len(b)))
 
 
-def rejection(curve: Roc, signal_efficiency: float) -> float:
-    """1/ε_b where ε_s first reaches ``signal_efficiency``, interpolated between scores; NaN if no background is left."""
-    fpr = np.interp(signal_efficiency, curve.tpr, curve.fpr)
-    return float(1 / fpr) if fpr > 0 else float("nan")
+def rejection(curve: Roc, signal_efficiency: float, fewest: int = FEWEST_BACKGROUND) -> float:
+    """1/ε_b where ε_s first reaches ``signal_efficiency``, interpolated between scores.
+
+    NaN where fewer than ``fewest`` background events are left: then 1/ε_b > n_background/``fewest`` is all that is known.
+    """
+    tpr, first = np.unique(curve.tpr, return_index=True)
+    fpr = float(np.interp(signal_efficiency, tpr, curve.fpr[first]))
+    return 1 / fpr if fpr * curve.n_background[-1] >= fewest else float("nan")
 
 
 def tpr_at_fpr(curve: Roc, fpr: float, fewest: int = FEWEST_BACKGROUND) -> float:

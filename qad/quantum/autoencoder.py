@@ -38,6 +38,7 @@ class QuantumAutoencoder(Detector):
 
     takes = "particles"
     kind = "quantum"
+    family = "quantum"
 
     def __init__(self, latent: int = 2, encoding: str = "1p1q", scale: float = encodings.PUBLISHED_SCALE,
                  ansatz: str = "1p1q", epochs: int = 300, learning_rate: float = 0.05, patience: int = 30,
@@ -60,6 +61,8 @@ class QuantumAutoencoder(Detector):
         engine.check_size(n)
         if not 1 <= self.latent < n:
             raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
+        if encodings.get(self.encoding).takes != self.takes:
+            raise InputError(f"encoding '{self.encoding}' takes a table; this detector takes {self.takes}: use '1p1q'")
         ansatz = ansatze.get(self.ansatz)
         shape = ansatz.shape(n)
         rho = engine.mean_state(self._encoder(), networks.tensor(X, torch.float64), n)
@@ -74,8 +77,7 @@ class QuantumAutoencoder(Detector):
         self.weights_ = weights.numpy()
         kept = self._rows_of(rows, weights, ideal).resolve_conj().numpy()
         self.rows_real_, self.rows_imag_ = np.ascontiguousarray(kept.real), np.ascontiguousarray(kept.imag)
-        self.parameters_ = int(np.prod(shape))
-        self.effective_parameters_ = effective_parameters(rows, self._encoder(), X[:64], weights, n)
+        self._count(rows, weights, X[:64])
         self.diagnostics_ = {
             "qubits": n,
             "loss": final,
@@ -93,6 +95,10 @@ class QuantumAutoencoder(Detector):
         history = train([weights], lambda _: engine.infidelity(rows(weights), rho), epochs=self.epochs,
                         learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7)
         return weights.detach(), history.as_dict()
+
+    def _count(self, rows: Rows, weights: torch.Tensor, X: np.ndarray) -> None:
+        self.parameters_ = weights.numel()
+        self.effective_parameters_ = effective_parameters(rows, self._encoder(), X, weights, X.shape[1])
 
     def _random_weights(self, shape: tuple[int, ...]) -> torch.Tensor:
         uniform = np.random.default_rng(self.random_state).uniform(-1, 1, shape)

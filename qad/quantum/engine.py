@@ -21,7 +21,8 @@ import torch
 
 from qad.errors import InputError
 
-MOST_QUBITS = 14
+#: ρ̄ of 12 qubits takes 256 MiB, and its eigenvectors minutes.
+MOST_QUBITS = 12
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 

@@ -13,10 +13,11 @@ from plotly.offline import get_plotlyjs
 
 from qad.benchmark.runs import read_runs, read_study_record
 from qad.errors import InputError
+from qad.metrics.ranking import FEWEST_BACKGROUND
 from qad.persistence import atomic_write
 from qad.report import figures
 from qad.report.tables import Summary, results_csv, rows_of, summarise
-from qad.report.verdict import Verdict, directions, judge
+from qad.report.verdict import NEEDED, Verdict, directions, judge
 
 
 def write_report(runs: str | Path) -> tuple[Path, Verdict]:
@@ -33,8 +34,9 @@ def write_report(runs: str | Path) -> tuple[Path, Verdict]:
     if not rows:
         raise InputError(f"{root}: every run was scored on its own background only; add a second sample as signal")
     summaries = summarise(rows)
-    verdict = judge(summaries)
-    page = render(record, summaries, verdict, missing=len(record["cells"]) - len(found))
+    missing = len(record["cells"]) - len(found)
+    verdict = judge(summaries, missing)
+    page = render(record, summaries, verdict, missing)
     try:
         atomic_write(root / "results.csv", results_csv(rows))
         atomic_write(root / "report.html", page)
@@ -50,6 +52,8 @@ def _number(value: float, digits: int) -> str:
 def _with_sd(summary: Summary, metric: str, digits: int) -> str:
     mean, sd = summary.mean[metric], summary.sd[metric]
     if not math.isfinite(mean):
+        if metric.startswith("rejection"):  # fewer than ten background events are left: a lower bound
+            return f"> {summary.rows[0].curve.n_background[-1] / FEWEST_BACKGROUND:.0f}"
         return "too few events"
     return _number(mean, digits) + (f" ± {_number(sd, digits)}" if math.isfinite(sd) else "")
 
@@ -59,7 +63,8 @@ def _table(here: list[Summary]) -> list[dict[str, Any]]:
     table = []
     for s in sorted(here, key=lambda s: -s.mean["auc"]):
         first = s.rows[0].values
-        difference = "" if best is None or s is best else f"{s.minus(best).value:+.4f} ± {s.minus(best).error:.4f}"
+        d = None if best is None or s is best else s.minus(best)
+        difference = "" if d is None else f"{d.value:+.4f} ± {_number(d.error, 4)}"
         table.append({
             "detector": s.detector,
             "representation": s.representation,
@@ -75,7 +80,7 @@ def _table(here: list[Summary]) -> list[dict[str, Any]]:
             "effective": "–" if first["effective_parameters"] is None else f"{first['effective_parameters']:,}",
             "fit": f"{sum(r.values['fit_seconds'] for r in s.rows) / len(s.rows):.2f}",
             "speed": f"{sum(r.values['events_per_second'] for r in s.rows) / len(s.rows):,.0f}",
-            "shots": "exact" if first["shots"] is None and "quantum" in s.detector else first["shots"] or "–",
+            "shots": "exact" if first["shots"] is None and s.family == "quantum" else first["shots"] or "–",
         })
     return table
 
@@ -96,13 +101,14 @@ def both_directions(summaries: list[Summary]) -> list[dict[str, Any]]:
 
 def oracle(here: list[Summary]) -> str:
     """The best cut on one feature when feature and sign are chosen with labels: what no unsupervised detector may do."""
-    cuts = [s for s in here if s.rows[0].run.record["detector"]["use"] == "feature"]
+    cuts = [s for s in here if s.rows[0].run.record["detector"]["use"] == "feature"
+            and s.rows[0].run.record["detector"]["params"]["side"] == "high"]
     if not cuts:
         return ""
     best = max(cuts, key=lambda s: abs(s.mean["auc"] - 0.5))
-    sign = "high" if best.mean["auc"] >= 0.5 else "low"
-    return (f"For orientation: the best cut on one feature, with feature and sign chosen by looking at the labels, is {sign} "
-            f"{best.detector.removeprefix('feature-')}: AUC {max(best.mean['auc'], 1 - best.mean['auc']):.4f}.")
+    side = "high" if best.mean["auc"] >= 0.5 else "low"
+    return (f"For orientation: the best cut on one feature, with feature and side chosen by looking at the labels, is "
+            f"{best.detector.removesuffix('-high')}, {side}: AUC {max(best.mean['auc'], 1 - best.mean['auc']):.4f}.")
 
 
 def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0) -> str:
@@ -112,8 +118,8 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
     sections = []
     for train, signal in directions(summaries):
         here = [s for s in summaries if (s.train, s.signal) == (train, signal)]
-        drawn = [s for s in here if not s.detector.startswith("feature-")] + [
-            s for s in here if s.detector == "feature-mass"]
+        cuts = [s for s in here if s.rows[0].run.record["detector"]["use"] == "feature"]
+        drawn = [s for s in here if s not in cuts] + sorted(cuts, key=lambda s: -s.mean["auc"])[:2]
         drawn.sort(key=lambda s: (list(figures.COLOURS).index(s.kind), -s.mean["auc"]))
         judged = [s for s in drawn if s.kind in ("quantum", "classical")]
         controls = [s for s in here if s.kind == "control"]
@@ -135,10 +141,10 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
         study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],
         versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
         pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
-        plotly=get_plotlyjs(), provenance=json.dumps(record, indent=1),
+        plotly=get_plotlyjs(), needed=f"{NEEDED:g}", provenance=json.dumps(record, indent=1),
     )
 
 
 def _json(figure: Any) -> str:
     # inside a <script> element: no text may close it
-    return plotly.io.to_json(figure).replace("</", "<\\/")
+    return plotly.io.to_json(figure).replace("<", "\\u003c")

@@ -45,6 +45,7 @@ class Summary:
     representation: str
     detector: str
     kind: str
+    family: str
     rows: tuple[Row, ...]
     mean: dict[str, float]
     sd: dict[str, float]
@@ -61,9 +62,18 @@ class Summary:
         """AUC of each seed."""
         return np.array([r.values["auc"] for r in self.rows])
 
+    @property
+    def seeds(self) -> list[int]:
+        """Seed of each row."""
+        return [r.run.seed for r in self.rows]
+
     def minus(self, other: Summary) -> Difference:
-        """Paired difference of mean AUC."""
-        return paired_difference(self.auc, other.auc, self.boot, other.boot)
+        """Paired difference of mean AUC over the seeds that both have; NaN if they were not given the same events."""
+        common = [s for s in self.seeds if s in other.seeds]
+        mine, theirs = ([x.seeds.index(s) for s in common] for x in (self, other))
+        if not common or {r.values["fingerprint"] for r in (*self.rows, *other.rows)} != {self.rows[0].values["fingerprint"]}:
+            return Difference(float(self.auc.mean() - other.auc.mean()), float("nan"))
+        return paired_difference(self.auc[mine], other.auc[theirs], self.boot[mine], other.boot[theirs])
 
 
 def metrics_of(curve: Roc) -> dict[str, float]:
@@ -125,11 +135,13 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
         groups.setdefault((v["train"], v["signal"], v["representation"], v["detector"]), []).append(row)
     weights: dict[tuple[str, int], np.ndarray] = {}
 
-    def drawn(process: str, n: int) -> np.ndarray:
+    def drawn(run: Run, process: str) -> np.ndarray:
         # replicas belong to the test events of a process: the same for every detector and both directions
+        n = len(run.scores[process])
         if (process, n) not in weights:
             seed = int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big")
-            weights[process, n] = bootstrap_weights(n, DRAWS, seed)
+            _, collision = np.unique(run.collisions.get(process, np.arange(n)), return_inverse=True)
+            weights[process, n] = bootstrap_weights(int(collision.max()) + 1, DRAWS, seed)[:, collision]
         return weights[process, n]
 
     summaries = []
@@ -137,11 +149,11 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
         boot = []
         for row in group:
             b, s = row.run.scores[train], row.run.scores[signal]
-            boot.append(bootstrap_auc(b, s, drawn(train, len(b)), drawn(signal, len(s))))
+            boot.append(bootstrap_auc(b, s, drawn(row.run, train), drawn(row.run, signal)))
         replicas = np.array(boot)
         table = {m: np.array([r.values[m] for r in group], dtype=np.float64) for m in METRICS}
         summaries.append(Summary(
-            train, signal, representation, detector, group[0].values["kind"], tuple(group),
+            train, signal, representation, detector, group[0].run.kind, group[0].run.record["detector"]["family"], tuple(group),
             mean={m: float(v.mean()) for m, v in table.items()},
             sd={m: float(v.std(ddof=1)) if len(v) > 1 else float("nan") for m, v in table.items()},
             interval=percentile_interval(replicas.mean(0)),

@@ -1,15 +1,20 @@
-"""The verdict in words, worked out from the numbers alone. "None" is an answer."""
+"""The verdict in words, worked out from the numbers alone. "None" is an answer, and so is "undecided"."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from qad.metrics import Difference
 from qad.report.tables import Summary
 
-#: Standard deviations a paired difference must reach before a detector is said to be ahead.
+#: Significance a paired difference must reach before a detector is said to be ahead.
 NEEDED = 3.0
 JUDGED = ("quantum", "classical")
+#: Parameters of a circuit's training, not of the circuit.
+TRAINING = ("epochs", "learning_rate", "patience", "start", "random_state")
 
 
 @dataclass(frozen=True)
@@ -26,75 +31,108 @@ def directions(summaries: Sequence[Summary]) -> list[tuple[str, str]]:
 
 
 def ahead_of_all(candidate: Summary, controls: Sequence[Summary]) -> bool:
-    """Whether ``candidate`` beats each control by more than ``NEEDED`` paired standard deviations."""
-    return all(candidate.minus(c).z > NEEDED for c in controls)
+    """Whether ``candidate`` beats each control with more than ``NEEDED`` paired standard deviations (unknown is not more)."""
+    return bool(controls) and all(candidate.minus(c).z > NEEDED for c in controls)
 
 
-def judge(summaries: Sequence[Summary]) -> Verdict:
-    """Which detector beats every control, by how much and with what confidence, in each direction and in all of them."""
+def best_of(group: Sequence[Summary]) -> Summary:
+    """The summary with the largest mean AUC."""
+    return max(group, key=lambda s: s.mean["auc"])
+
+
+def judge(summaries: Sequence[Summary], missing: int = 0) -> Verdict:
+    """Which detector beats every control, by how much and with what confidence, in each direction and in all of them.
+
+    ``missing``: how many of the study's models are not there; then nothing is awarded.
+    """
     sentences: list[str] = []
     winners: dict[tuple[str, str], set[str]] = {}
     for train, signal in directions(summaries):
         here = [s for s in summaries if (s.train, s.signal) == (train, signal)]
-        sentences += _direction(train, signal, here, winners)
-    sentences += _worst_direction(summaries) + _training(summaries)
-    judged = {s.name for s in summaries if s.kind in JUDGED}
-    everywhere = sorted(set.intersection(*winners.values())) if winners else []
-    if not judged:
-        headline = "No detector was judged: the study holds controls only."
-    elif everywhere:
-        headline = f"{_list(everywhere)} beat{'s' if len(everywhere) == 1 else ''} every control in every direction."
-    else:
-        headline = "None of the detectors beats every control in every direction."
-    return Verdict(headline, tuple(sentences))
+        sentences += _direction(f"Trained on {train}, looking for {signal}", here, winners.setdefault((train, signal), set()))
+    sentences += _inverted(summaries) + _training(summaries)
+    return Verdict(_headline(summaries, winners, missing), tuple(sentences))
+
+
+def _headline(summaries: Sequence[Summary], winners: dict[tuple[str, str], set[str]], missing: int) -> str:
+    if missing:
+        return f"Undecided: {missing} of the study's models are missing; the same command trains them."
+    if not any(s.kind in JUDGED for s in summaries):
+        return "Undecided: the study holds controls only."
+    for train, signal in directions(summaries):
+        here = [s for s in summaries if (s.train, s.signal) == (train, signal)]
+        if not any(s.kind == "control" for s in here):
+            return f"Undecided: the study holds no control for {train} → {signal}."
+        if len({r.values["fingerprint"] for s in here for r in s.rows}) > 1:
+            return f"Undecided: the detectors were not compared on identical events in {train} → {signal}."
+    if max(len(s.rows) for s in summaries) < 2:
+        return "Undecided: with one seed the spread of training is unknown; give at least two, better five."
+    everywhere = sorted(set.intersection(*winners.values()))
+    if everywhere:
+        return f"{_list(everywhere)} beat{'s' if len(everywhere) == 1 else ''} every control in every direction."
+    return "None of the detectors beats every control in every direction."
 
 
 def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 
 
-def _direction(train: str, signal: str, here: list[Summary], winners: dict[tuple[str, str], set[str]]) -> list[str]:
+def _told(d: Difference) -> str:
+    if not math.isfinite(d.error):
+        return f"difference {d.value:+.4f}, its error unknown"
+    return f"difference {d.value:+.4f} ± {d.error:.4f}" + (f" ({d.z:+.1f} s.d., paired)" if math.isfinite(d.z) else "")
+
+
+def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
     controls = [s for s in here if s.kind == "control"]
     candidates = [s for s in here if s.kind in JUDGED]
-    winners[train, signal] = {s.name for s in candidates if controls and ahead_of_all(s, controls)}
-    what = f"Trained on {train}, looking for {signal}"
     if not candidates or not controls:
-        missing = "no detector to judge" if not candidates else "no control to judge by"
-        return [f"{what}: {missing}."]
-    best, control = (max(group, key=lambda s: s.mean["auc"]) for group in (candidates, controls))
+        return [f"{what}: {'no detector to judge' if not candidates else 'no control to judge by'}."]
+    won = [s for s in candidates if ahead_of_all(s, controls)]
+    winners |= {s.name for s in won}
+    best, control = best_of(won or candidates), best_of(controls)
     d = best.minus(control)
     compared = (f"{best.name} with AUC {best.mean['auc']:.4f} against {control.mean['auc']:.4f} of the best control, "
-                f"{control.name}: difference {d.value:+.4f} ± {d.error:.4f} ({d.z:+.1f} s.d., paired)")
-    if winners[train, signal]:
-        number = len(winners[train, signal])
-        more = "" if number == 1 else f" {number} detectors do: {_list(sorted(winners[train, signal]))}."
-        out = [f"{what}: ahead of every control is {compared}.{more}"]
-    elif d.z > 0:
+                f"{control.name}: {_told(d)}")
+    if won:
+        more = f". {len(won)} detectors are: {_list([s.name for s in won])}" if len(won) > 1 else ""
+        out = [f"{what}: ahead of every control is {compared}{more}."]
+    elif d.value > 0:
         out = [f"{what}: none is significantly ahead of every control; the best is {compared}."]
     else:
         out = [f"{what}: none beats every control; the best is {compared}."]
     quantum = [s for s in candidates if s.kind == "quantum"]
-    classical = [s for s in here if s.kind in ("classical", "control")
-                 and not s.rows[0].run.record["detector"]["use"].startswith("quantum")]
+    classical = [s for s in here if s.family == "classical" and s.kind in ("classical", "control")]
     if quantum and classical:
-        q, c = (max(group, key=lambda s: s.mean["auc"]) for group in (quantum, classical))
+        q, c = best_of(quantum), best_of(classical)
         d = q.minus(c)
-        word = "ahead of" if d.z > NEEDED else "behind" if d.z < -NEEDED else "level with"
+        word = "ahead of" if d.z > NEEDED else "behind" if d.z < -NEEDED else "not told apart from"
         out.append(f"{what}: the best quantum detector, {q.name}, is {word} the best classical one, {c.name}: "
-                   f"AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f} ({d.value:+.4f} ± {d.error:.4f}).")
+                   f"AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f}, {_told(d)}.")
     return out
 
 
-def _worst_direction(summaries: Sequence[Summary]) -> list[str]:
-    """Which judged detectors call the anomaly more ordinary than the background."""
+def _inverted(summaries: Sequence[Summary]) -> list[str]:
+    """Which judged detectors call the anomaly more ordinary than the background, and what it means if only one way."""
+
+    def inverts(s: Summary) -> bool:
+        half = (s.interval[1] - s.interval[0]) / 2  # of the mean AUC, over events
+        spread = s.sd["auc"] / math.sqrt(len(s.rows)) if len(s.rows) > 1 else 0.0
+        return s.mean["auc"] + NEEDED * math.hypot(half, spread) < 0.5
+
     out = []
     for s in summaries:
-        # inverted: one half lies outside the interval of the mean AUC by more than NEEDED times its half-width
-        half = (s.interval[1] - s.interval[0]) / 2
-        if s.kind in JUDGED and s.mean["auc"] + NEEDED * half < 0.5:
-            out.append(f"{s.name} inverts: trained on {s.train}, it calls {s.signal} less anomalous than {s.train} "
-                       f"(AUC {s.mean['auc']:.4f}). It measures complexity, not strangeness.")
+        if s.kind not in JUDGED or not inverts(s):
+            continue
+        swapped = [o for o in summaries if o.name == s.name and (o.train, o.signal) == (s.signal, s.train)]
+        meaning = " It measures complexity, not strangeness." if swapped and not inverts(swapped[0]) else ""
+        out.append(f"{s.name} inverts: trained on {s.train}, it calls {s.signal} less anomalous than {s.train} "
+                   f"(AUC {s.mean['auc']:.4f}).{meaning}")
     return out
+
+
+def _circuit(s: Summary) -> dict[str, Any]:
+    return {k: v for k, v in s.rows[0].run.record["detector"]["params"].items() if k not in TRAINING}
 
 
 def _training(summaries: Sequence[Summary]) -> list[str]:
@@ -104,14 +142,15 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
         if s.kind != "quantum":
             continue
         beside = {o.rows[0].run.record["detector"]["use"]: o for o in summaries
-                  if (o.train, o.signal, o.representation) == (s.train, s.signal, s.representation)}
+                  if (o.train, o.signal, o.representation) == (s.train, s.signal, s.representation)
+                  and o.family == "quantum" and _circuit(o) == _circuit(s)}
         where = f"{s.name}, {s.train} → {s.signal}"
         if "quantum-untrained" in beside:
             control = beside["quantum-untrained"]
             d = s.minus(control)
-            gain = "gains nothing" if d.z < NEEDED else "gains"
+            gain = "gains something" if d.z > NEEDED else "loses something" if d.z < -NEEDED else "gains nothing"
             out.append(f"{where}: training {gain} over the same circuit with all weights zero: AUC {s.mean['auc']:.4f} against "
-                       f"{control.mean['auc']:.4f} ({d.value:+.4f} ± {d.error:.4f}).")
+                       f"{control.mean['auc']:.4f}, {_told(d)}.")
         notes = [r.run.record["diagnostics"] for r in s.rows]
         if all("distance_to_ceiling" in n for n in notes):
             gap = sum(n["distance_to_ceiling"] for n in notes) / len(notes)

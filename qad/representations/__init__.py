@@ -20,6 +20,8 @@ __all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "Images", "PtWe
 def get(name: str, **params: Any) -> Representation:
     """The representation registered as ``name`` (or ``module:Class``), constructed with ``params``."""
     cls = registry.find(registry.REPRESENTATIONS, name)
+    if not (isinstance(cls, type) and issubclass(cls, Representation)):
+        raise InputError(f"'{name}' is no representation: expected a subclass of qad.representations.Representation")
     try:
         return cls(**params)
     except TypeError as error:

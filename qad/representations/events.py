@@ -15,14 +15,16 @@ class EventFeatures(Representation):
     def __init__(self, columns: list[str] | None = None) -> None:
         self.columns = columns
 
+    def _fit(self, X: object) -> None:
+        self.feature_names_ = list(self.columns or getattr(X, "feature_names", ()))
+
     def _transform(self, X: Sample) -> np.ndarray:
         if not isinstance(X, Sample):
             raise InputError(f"EventFeatures takes a Sample; got {type(X).__name__}. Load one with qad.read(FILE)")
         if not X.feature_names:
             raise InputError("this sample carries no features; for jets use the representation 'substructure'")
-        names = X.feature_names if self.columns is None else self.columns
-        return np.stack([X.feature(c) for c in names], axis=1).astype(np.float64)
+        return np.stack([X.feature(c) for c in self.feature_names_ or X.feature_names], axis=1).astype(np.float64)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns."""
-        return np.array(self.columns)
+        return np.array(self.feature_names_)

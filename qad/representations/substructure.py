@@ -79,4 +79,4 @@ class Substructure(Representation):
 
 def ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a/b, and 0 where b vanishes."""
-    return np.divide(a, b, out=np.zeros_like(a), where=b > 1e-12)
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)

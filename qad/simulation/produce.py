@@ -182,11 +182,19 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
                     progress(min(sum(yields.values()), n), n)
         for future in running:
             future.cancel()
+        wait(running)  # nobody may still write where the parts are about to be removed
     return needed() or 0
 
 
-def _produce(job: Job, n: int, out: str | Path | None, executor: Executor | None, workers: int,
-             progress: Progress | None, overwrite: bool, profile: Profile | None) -> Sample | Path:
+def job_of(kind: str, process: str, seed: int, selection: JetSelection | EventSelection | None = None, **options: Any) -> Job:
+    """The :class:`Job` of a process of ``kind`` jets or events. Raises :class:`InputError` for unknown names and options."""
+    default = JetSelection() if kind == "jets" else EventSelection()
+    return Job(load_card(process, kind, **options), seed, selection or default)
+
+
+def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor | None = None, workers: int = 1,
+                progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None) -> Sample | Path:
+    """Make the first ``n`` entries of ``job``; see :func:`simulate_jets` for the arguments."""
     if n < 1 or workers < 1:
         raise InputError(f"expected at least one event and one worker, got n={n}, workers={workers}")
     for package in ("pythia8mc", "fastjet", "awkward", "vector"):
@@ -194,7 +202,8 @@ def _produce(job: Job, n: int, out: str | Path | None, executor: Executor | None
     profile = Profile() if profile is None else profile
     if out is None:
         with tempfile.TemporaryDirectory(prefix="qad-") as scratch:
-            path = _produce(job, n, Path(scratch) / "sample.h5", executor, workers, progress, False, profile)
+            path = make_sample(job, n, Path(scratch) / "sample.h5", executor=executor, workers=workers, progress=progress,
+                               profile=profile)
             return read(path)  # type: ignore[arg-type]
     out = Path(out)
     meta = {**job.meta(), "n": n}
@@ -232,13 +241,13 @@ def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None
     process   ``qcd``, ``top``, ``w``, ``z``, ``higgs_bb``, ``svj``; ``options`` are its card's (``m_zprime=1500``)
     seed      same seed, same bits, with any number of ``workers``
     out       HDF5 file to write; None gives the :class:`~qad.data.Sample` itself. A killed run continues where it stopped.
-    executor  anything with the ``concurrent.futures`` interface, instead of ``workers`` processes here
+    executor  anything with the ``concurrent.futures`` interface, which is then given ``workers`` chunks at a time
     progress  called with (jets done, jets wanted)
 
     Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
     """
-    job = Job(load_card(process, "jets", **options), seed, selection or JetSelection())
-    return _produce(job, n, out, executor, workers, progress, overwrite, profile)
+    return make_sample(job_of("jets", process, seed, selection, **options), n, out, executor=executor, workers=workers,
+                       progress=progress, overwrite=overwrite, profile=profile)
 
 
 def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
@@ -250,5 +259,5 @@ def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | No
     Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].
     Arguments as in :func:`simulate_jets`.
     """
-    job = Job(load_card(process, "events", **options), seed, selection or EventSelection())
-    return _produce(job, n, out, executor, workers, progress, overwrite, profile)
+    return make_sample(job_of("events", process, seed, selection, **options), n, out, executor=executor, workers=workers,
+                       progress=progress, overwrite=overwrite, profile=profile)

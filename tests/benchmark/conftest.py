@@ -21,7 +21,7 @@ STUDY = {
         {"use": "quantum-ceiling", "params": {"latent": 1}, "representations": ["constituents"]},
         {"use": "dense-autoencoder", "params": {"epochs": 3}, "representations": ["substructure"]},
         {"use": "mahalanobis"},
-        {"use": "feature", "name": "feature-mass", "representations": ["substructure"]},
+        {"use": "feature", "name": "mass-high", "representations": ["substructure"]},
     ],
     "seeds": [0, 1],
 }

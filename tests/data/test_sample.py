@@ -19,6 +19,7 @@ def test_defaults_are_made(qcd_toys):
         (lambda p: np.where(np.arange(len(p))[:, None, None] == 3, np.nan, p), "1 of 400 events contain NaN"),
         (lambda p: p * [-1, 1, 1, 1], "negative pT"),
         (lambda p: p[:, ::-1], "not sorted by descending pT"),
+        (lambda p: p + np.array([0, 0, 0, 0.1]), "mass but no pT"),
         (lambda p: np.where(np.arange(len(p))[:, None, None] == 0, np.inf, p), "infinity"),
     ],
 )
@@ -32,6 +33,8 @@ def test_bad_particles_are_one_sentence(qcd_toys, change, sentence):
     [
         ({"label": [0, 1]}, "expected 400 entries"),
         ({"label": np.full(400, 7)}, "expected 0"),
+        ({"label": np.full(400, 256)}, "expected 0"),
+        ({"label": np.full(400, 0.7)}, "expected 0"),
         ({"features": np.ones((400, 2)), "feature_names": ("a",)}, "a column for each"),
         ({"extras": {"event": np.arange(3)}}, "expected 400 entries"),
         ({"particle_extras": {"pdg_id": np.ones((400, 2))}}, "expected shape"),

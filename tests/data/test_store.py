@@ -80,6 +80,18 @@ def external(f):
     f["label"] = h5py.ExternalLink("/etc/passwd", "/")
 
 
+def stored_elsewhere(f):
+    del f["weight"]
+    f.create_dataset("weight", shape=(400,), dtype="f4", external=[("/etc/passwd", 0, 1600)])
+
+
+def virtual(f):
+    del f["weight"]
+    layout = h5py.VirtualLayout(shape=(400,), dtype="f4")
+    layout[:] = h5py.VirtualSource("/etc/other.h5", "x", shape=(400,))
+    f.create_virtual_dataset("weight", layout)
+
+
 def strings(f):
     del f["weight"]
     f["weight"] = np.array([b"a"] * 400, dtype=object)
@@ -88,6 +100,16 @@ def strings(f):
 def huge(f):
     del f["weight"]
     f.create_dataset("weight", shape=(2**40,), chunks=(1024,), dtype="f4")
+
+
+def poke(f, event, value):
+    f["particles"][event, 0, 0] = value
+
+
+def wrong_shape(f):
+    flat = f["particles"][:, :, :3]
+    del f["particles"]
+    f["particles"] = flat
 
 
 def change_value(f):
@@ -105,7 +127,13 @@ def change_value(f):
         (edit(shorten), "different lengths"),
         (edit(external), "expected a dataset 'label'"),
         (edit(strings), "expected numbers"),
+        (edit(stored_elsewhere), "keeps its events in another file"),
+        (edit(virtual), "keeps its events in another file"),
+        (edit(lambda f: f.attrs.__delitem__("meta")), "says nothing of where its events come from"),
         (edit(huge), "damaged"),
+        (edit(lambda f: poke(f, 3, np.nan)), "1 of 400 events contain NaN"),
+        (edit(lambda f: poke(f, 3, -5.0)), "negative pT in event 3"),
+        (edit(wrong_shape), r"expected shape \(n, p, 4\)"),
         (edit(change_value), "do not match their fingerprint"),
         (edit(lambda f: f.attrs.__delitem__("format")), "no qad sample"),
         (edit(lambda f: f.attrs.__setitem__("schema_version", 99)), "schema version 99"),

@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from qad.errors import InputError
 from qad.metrics import (
+    Difference,
     auc,
     bootstrap_weights,
     jensen_shannon,
@@ -106,9 +107,29 @@ def test_paired_differences_are_sharper_than_unpaired():
     wb, ws = bootstrap_weights(1000, 300, 0), bootstrap_weights(1000, 300, 1)
     boots = [bootstrap_auc(x, y, wb, ws)[None] for x, y in noisy]
     aucs = [np.array([auc(x, y)]) for x, y in noisy]
-    paired = paired_difference(aucs[0], aucs[1], boots[0], boots[1])
+    both = [np.repeat(a, 2) for a in aucs], [np.repeat(x, 2, axis=0) for x in boots]  # two seeds alike
+    paired = paired_difference(both[0][0], both[0][1], both[1][0], both[1][1])
     assert paired.error < 0.4 * boots[0].std() and abs(paired.z) < 5
-    assert paired_difference(aucs[0], aucs[0], boots[0], boots[0]).z == 0
+    assert paired_difference(both[0][0], both[0][0], both[1][0], both[1][0]).z == 0
+    assert np.isnan(paired_difference(aucs[0], aucs[1], boots[0], boots[1]).z)  # one seed: spread of training unknown
+
+
+@pytest.mark.parametrize("dof", [2, 4, 9, 100])
+@pytest.mark.parametrize("t", [0.5, 1.0, 3.0, 6.0, -3.0])
+def test_few_seeds_have_students_tails(t, dof):
+    from scipy.stats import norm
+    from scipy.stats import t as student
+
+    expected = np.sign(t) * norm.isf(student.sf(abs(t), dof))
+    assert Difference(t, 1.0, dof).z == pytest.approx(expected, rel=0.03)
+
+
+def test_rejection_is_where_the_efficiency_is_first_reached():
+    """Signal on a few thresholds with much background between: the strict side counts."""
+    signal = np.repeat([3.0, 1.0], 50)
+    background = np.r_[np.full(20, 3.5), np.full(40, 2.0), np.zeros(40)]
+    assert rejection(roc(background, signal), 0.5) == pytest.approx(100 / 20)
+    assert np.isnan(rejection(roc(background, signal), 0.5, fewest=21))
 
 
 def test_wilson_against_scipy():

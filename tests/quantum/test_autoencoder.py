@@ -56,6 +56,20 @@ def test_one_trash_qubit_of_all_pairs_is_independent_of_its_weights():
         assert correlation == pytest.approx(1, abs=1e-9)
 
 
+def test_scale_multiplies_the_angles(jets):
+    a = QuantumAutoencoder(latent=1, scale=3.0, epochs=5).fit(jets[0])
+    b = QuantumAutoencoder(latent=1, scale=1.0, epochs=5).fit(jets[0] * [3, 1, 1])
+    np.testing.assert_allclose(a.anomaly_score(jets[1]), b.anomaly_score(jets[1] * [3, 1, 1]), atol=1e-10)
+    c = QuantumAutoencoder(latent=1, scale=1.0, epochs=5).fit(jets[0])
+    assert not np.allclose(a.anomaly_score(jets[1]), c.anomaly_score(jets[1]))
+
+
+def test_random_circuits_differ_by_seed_and_the_untrained_one_is_zero(jets):
+    scores = [RandomCircuit(latent=1, random_state=s).fit(jets[0]).anomaly_score(jets[1]) for s in (0, 1)]
+    assert not np.allclose(*scores)
+    assert (UntrainedCircuit(latent=1).fit(jets[0]).weights_ == 0).all()
+
+
 def test_it_finds_tops_and_inverts_on_them(jets):
     """What the published kind of circuit does, on toys: distance from |0…0⟩, so the broader class looks anomalous."""
     a, b = jets
@@ -72,6 +86,7 @@ def test_it_finds_tops_and_inverts_on_them(jets):
         ({"latent": 0}, "latent=0"),
         ({"ansatz": "1p2q"}, "did you mean '1p1q'"),
         ({"encoding": "angel"}, "did you mean 'angle'"),
+        ({"encoding": "angle"}, "takes a table"),
     ],
 )
 def test_mistakes_are_one_sentence(jets, params, sentence):
@@ -80,5 +95,5 @@ def test_mistakes_are_one_sentence(jets, params, sentence):
 
 
 def test_too_many_particles_is_one_sentence():
-    with pytest.raises(InputError, match="1 to 14 qubits"):
+    with pytest.raises(InputError, match="1 to 12 qubits"):
         QuantumAutoencoder().fit(np.zeros((10, 30, 3)))

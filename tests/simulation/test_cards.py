@@ -55,6 +55,10 @@ def test_semi_visible_branching_fractions_add_up():
         lines = [c for c in card.commands if c.startswith((f"{meson}:oneChannel", f"{meson}:addChannel"))]
         assert sum(float(c.split("=")[1].split()[1]) for c in lines) == pytest.approx(1, abs=1e-5)
         assert float(lines[0].split("=")[1].split()[1]) == pytest.approx(0.4)
+    # pseudoscalars prefer the heaviest open quark, vectors do not
+    shares = {m: [float(c.split("=")[1].split()[1]) for c in card.commands if c.startswith(f"{m}:addChannel")]
+              for m in ("4900111", "4900113")}
+    assert shares["4900111"][0] > 0.5 and max(shares["4900113"]) == pytest.approx(min(shares["4900113"])) == pytest.approx(0.12)
     assert card.options["lambda_dark"] == pytest.approx(3.2 * 30**0.8)
     assert "HiddenValley:setLambda = on" in card.commands
 

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
-from qad.simulation import cards, generate, simulate_events
+from qad.data.kinematics import cartesian, opening_angle
+from qad.simulation import EventSelection, JetSelection, cards, generate, simulate_events, simulate_jets
+from qad.simulation.cluster import Jets
+from qad.simulation.events import select_events
+from qad.simulation.jets import contains_decay
 from qad.simulation.record import Record
 
 MASSES = {"top": (172.8, 10), "w": (80.4, 5), "z": (91.2, 5), "higgs_bb": (125.0, 10)}
@@ -54,6 +58,79 @@ def test_decay_chains():
     assert all(len(q) == 2 and (sum(q) % 2) for q in hard_decay("w", 24))  # an up and a down type
     assert all(len(q) == 2 and q[0] == q[1] for q in hard_decay("z", 23))
     assert set(hard_decay("higgs_bb", 25)) == {(5, 5)}
+
+
+def hand_made(particles):
+    """A record of one event from rows (id, status, mother or None, px, py, pz, E)."""
+    ids, status, mothers, p4 = zip(*((r[0], r[1], r[2], r[3:]) for r in particles), strict=True)
+    n = len(ids)
+    mother = np.array([i if m is None else m for i, m in enumerate(mothers)])
+    return Record(start=np.array([0, n]), event=np.zeros(n, int), pdg_id=np.array(ids), status=np.array(status),
+                  mother=mother, p4=np.array(p4, float), mass=np.zeros(n))
+
+
+def along(eta, phi, pt):
+    return pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)
+
+
+def test_a_matched_jet_contains_every_decay_quark():
+    def jets_of(*etas):
+        momenta = np.array([along(e, 0.0, 600.0) for e in etas])
+        n = len(etas)
+        return Jets(np.zeros(n, int), momenta, np.arange(n + 1), np.zeros(n, int))
+
+    top = (6, -22, None, *along(0, 0, 600))
+    antitop = (-6, -22, None, *along(-1.5, 0, 600))
+    w = (24, -22, 0, *along(0, 0, 400))
+    rows = [top, antitop, w, (5, -23, 0, *along(0.5, 0, 200)), (2, -23, 2, *along(-0.2, 0.1, 200)),
+            (-1, -23, 2, *along(0.1, 0, 200)), (-5, -23, 1, *along(-1.5, 0.1, 600))]
+    record = hand_made(rows)
+    quarks, origin = record.decay_quarks(6)
+    assert quarks.tolist() == [3, 4, 5, 6] and origin.tolist() == [6, 6, 6, -6]
+    # the first holds all of the top, the second misses its b quark, the third holds all of the antitop, the fourth nothing
+    found = contains_decay(record, jets_of(0.0, -0.4, -1.5, 1.9), 6, 0.8)
+    assert found.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("process", ["top", "w"])
+def test_jets_are_matched_by_default(process):
+    tight = simulate_jets(process, 150, seed=3)
+    loose = simulate_jets(process, 150, seed=3, selection=JetSelection(matched=False))
+    expected, width = MASSES[process]
+
+    def share(jets):
+        return (np.abs(jets.extras["jet_mass"] - expected) < 2 * width).mean()
+
+    assert share(tight) > share(loose) + 0.03
+
+
+def test_leptons_are_prompt_and_features_follow_from_objects():
+    """Each feature recomputed from the objects, on batches in which leptons from b decays abound."""
+    selection = EventSelection(lepton_pt=10.0)
+    batch = generate.Generator(cards.load_card("ttbar"), 2).events(60)
+    events = select_events(batch, cards.load_card("ttbar"), selection, 0, lambda name: None)
+    record = Record.of(batch)
+    prompt = record.ancestor(np.arange(len(record.pdg_id)), 24) != 0
+    p4 = cartesian(events.particles.astype(float))
+    for row, event in enumerate(events.extras["event"]):
+        mine = np.flatnonzero((record.event == event) & record.final & np.isin(np.abs(record.pdg_id), [11, 13]))
+        pt = np.hypot(*record.p4[mine, :2].T)
+        for slot in (0, 1):
+            nearest = mine[np.argmin(np.abs(pt - events.particles[row, slot, 0]))]
+            assert prompt[nearest]
+            climbed = nearest
+            while record.pdg_id[record.mother[climbed]] == record.pdg_id[climbed]:
+                climbed = record.mother[climbed]
+            assert abs(record.pdg_id[record.mother[climbed]]) == 24
+    columns = dict(zip(events.feature_names, events.features.T, strict=True))
+    for slot, name in enumerate(("lep1pt", "lep2pt", "b1pt", "b2pt", "met")):
+        np.testing.assert_allclose(columns[name], events.particles[:, slot, 0], rtol=1e-5)
+    np.testing.assert_allclose(columns["theta_ll"], opening_angle(p4[:, 0], p4[:, 1]), atol=1e-3)
+    np.testing.assert_allclose(columns["theta_bb"], opening_angle(p4[:, 2], p4[:, 3]), atol=1e-3)
+    # missing momentum balances everything that is seen
+    for row, event in enumerate(events.extras["event"]):
+        seen = record.p4[(record.event == event) & record.visible, :2].sum(0)
+        np.testing.assert_allclose(-seen, p4[row, 4, :2], atol=0.5)
 
 
 @pytest.mark.parametrize("r_inv", [0.0, 0.3, 0.6])
