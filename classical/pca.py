@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qad.detector import Detector
+from qad.errors import InputError
 
 
 class PCA(Detector):
@@ -19,6 +20,8 @@ class PCA(Detector):
         self.n_components = n_components
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
+        if self.n_components < 0:
+            raise InputError(f"n_components={self.n_components}: expected 0 or more")
         X = X.astype(np.float64)
         self.mean_ = X.mean(0)
         keep = max(min(self.n_components, X.shape[1] - 1), 0)

@@ -8,7 +8,10 @@ from qad.detector import Detector
 
 
 class Total(Detector):
-    """Score = Σ_i |x_i|. Learns nothing; on scaled event features this is Σx of arXiv:2112.04958's inputs."""
+    """Score = Σ_i |x_i|. On scaled event features it is Σx of arXiv:2112.04958's inputs.
+
+    It learns nothing itself; behind ``standardise`` it is the L1 distance to the background mean in standard deviations.
+    """
 
     kind = "control"
     learns = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -27,6 +28,21 @@ data = typer.Typer(help="Look at samples.", no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
 app.add_typer(data, name="data")
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from qad import __version__
+
+        print(f"qad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+             = False) -> None:
+    return
+
+
 Out = Annotated[Path, typer.Option("-o", "--out", help="HDF5 file to write.")]
 Number = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to simulate, after selection.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same bits, with any number of workers.")]
@@ -38,12 +54,20 @@ CORES = os.cpu_count() or 1
 
 def main() -> None:
     """Entry point: a mistake is one sentence on stderr and exit code 2, an interruption 130."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # module:Class finds what lies here, after everything installed
     try:
         app()
     except (InputError, MissingExtra) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'the file system'}: {error.strerror or error}")
+    except Exception as error:
+        if os.environ.get("QAD_TRACEBACK"):
+            raise
+        print(f"qad: unexpected {type(error).__name__}: {' '.join(str(error).split())}; set QAD_TRACEBACK=1 to see where, and "
+              "report it if your input is sound", file=sys.stderr)
+        sys.exit(1)
 
 
 def _fail(sentence: str) -> None:
@@ -154,6 +178,8 @@ def simulate_events(
     """Simulate di-lepton top-pair events with the seven features of arXiv:2112.04958, 13 TeV.
 
     Example:  qad simulate events --process heavy_higgs --m-h 2500 --n 5000 -o higgs.h5
+
+    A killed run continues where it stopped.
     """
     _produce("events", process, n, seed, out, workers, overwrite, as_json, {"m_h": m_h})
 
@@ -205,7 +231,8 @@ def detectors(as_json: AsJson = False) -> None:
         except InputError as error:  # another package's broken entry point must not hide the others
             rows.append({"name": name, "kind": "broken", "takes": "", "summary": str(error)})
             continue
-        rows.append({"name": name, "kind": cls.kind, "takes": cls.takes, "summary": (cls.__doc__ or "").partition("\n")[0]})
+        rows.append({"name": name, "kind": cls.kind, "takes": cls.takes, 
+                     "summary": (cls.__doc__ or "").partition("\n")[0].replace("``", "")})
     if as_json:
         print(json.dumps(rows))
         return
@@ -244,12 +271,13 @@ def fit(
     """
     from qad import pipeline, representations
     from qad.data.store import read
-    from qad.persistence import save
+    from qad.persistence import check_target, save
 
+    check_target(out)
     chain = []
     for text in representation:
         name, _, rest = text.partition(":")
-        chain.append(representations.get(name, **_parameters(rest.split(",") if rest else [])))
+        chain.append(representations.get(name, **_parameters(re.split(r",(?![^\[]*\])", rest) if rest else [])))
     sample = read(file)
     start = time.perf_counter()
     model = pipeline.fit(detector, sample, chain, **_parameters(parameter))
@@ -263,14 +291,15 @@ def score(
     model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run.")],
     file: Annotated[Path, typer.Argument(help="Sample to score.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="scores.csv or scores.npz")],
+    trust: Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")] = [],  # noqa: B006
 ) -> None:
     """Score events with a fitted detector: higher = more anomalous.
 
     Example:  qad score model top.h5 -o scores.csv
     """
-    from qad import pipeline
+    from qad import detector, pipeline
 
-    scores, speed = pipeline.score(model, file, out)
+    scores, speed = pipeline.score(model, file, out, {name: detector.find(name) for name in trust})
     print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")
 
 

@@ -60,7 +60,12 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     def anomaly_score(self, X: ArrayLike) -> np.ndarray:
         """Anomaly score of each event, shape ``(n,)``, float64, higher = more anomalous."""
         check_is_fitted(self)
-        return np.asarray(self._score(self._check(X, reset=False)), dtype=np.float64)
+        X = self._check(X, reset=False)
+        score = np.asarray(self._score(X), dtype=np.float64)
+        if score.shape != (len(X),):
+            raise InputError(f"{type(self).__name__} gave scores of shape {score.shape} for {len(X)} events; "
+                             "expected one for each")
+        return score
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """``-anomaly_score(X)``: scikit-learn's convention, lower = more anomalous."""
@@ -110,11 +115,7 @@ def get(name: str, **params: Any) -> Detector:
     >>> get("pca", n_components=2)
     PCA(n_components=2)
     """
-    cls = find(name)
-    try:
-        return cls(**params)
-    except TypeError as error:
-        raise InputError(f"detector '{name}': {error}. It takes {', '.join(cls._get_param_names()) or 'nothing'}") from None
+    return registry.construct("detector", name, find(name), params)
 
 
 def names() -> list[str]:

@@ -36,5 +36,5 @@ def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
     """The sentence for an unknown ``name``: the nearest known one, and all of them."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"unknown {what} '{name}': {hint}Known: {', '.join(known) or 'none'}"
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    return f"unknown {what} '{name}'{hint} Known: {', '.join(known) or 'none'}"

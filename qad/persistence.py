@@ -69,12 +69,26 @@ def _describe(step: Any) -> dict[str, str]:
     return {"group": "", "name": f"{type(step).__module__}:{type(step).__qualname__}"}
 
 
+def check_target(folder: str | Path) -> Path:
+    """Where a model can be saved: a new folder, or one that holds a model. Raises :class:`InputError`."""
+    folder = Path(folder).resolve()
+    if folder.exists() and not (folder / "model.json").exists():
+        raise InputError(f"{folder} exists and holds no model; give another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder.parent}: {error.strerror}") from None
+    if not os.access(folder.parent, os.W_OK) or not folder.parent.is_dir():
+        raise InputError(f"cannot write to {folder.parent}; choose a folder you can write to")
+    return folder
+
+
 def save(estimator: Any, folder: str | Path, **notes: Any) -> Path:
     """Save a fitted detector, representation or ``Pipeline`` of them into ``folder`` (made or replaced whole).
 
     ``notes`` go into ``model.json`` beside the steps (what it was trained on, say).
     """
-    folder = Path(folder)
+    folder = check_target(folder)
     steps = [s for _, s in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     arrays: dict[str, np.ndarray] = {}
     described = []
@@ -101,9 +115,11 @@ def save(estimator: Any, folder: str | Path, **notes: Any) -> Path:
             f"this model cannot be saved: {error}. Parameters must be numbers, strings or lists; "
             "register a function as an entry point and give its name"
         ) from None
-    folder.parent.mkdir(parents=True, exist_ok=True)
     tmp = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    tmp.mkdir()
+    try:
+        tmp.mkdir()
+    except OSError as error:
+        raise WriteError(f"cannot write {folder}: {error.strerror}") from None
     try:
         try:
             save_file(arrays, tmp / "model.safetensors")
@@ -111,8 +127,6 @@ def save(estimator: Any, folder: str | Path, **notes: Any) -> Path:
             raise WriteError(f"cannot write {folder}: {error}") from None
         atomic_write(tmp / "model.json", text)
         if folder.exists():
-            if not (folder / "model.json").exists():
-                raise InputError(f"{folder} exists and holds no model; give another folder")
             old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
             folder.rename(old)
             tmp.rename(folder)

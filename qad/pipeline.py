@@ -27,10 +27,13 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
             raise InputError(f"this detector takes {takes}; the sample holds events with features: give a --representation")
         columns = list(sample.feature_names)
         return [representations.get("event-features", columns=columns), representations.get("standardise")]
-    chains = {"tabular": ["substructure", "standardise"], "particles": ["constituents"], "image": ["images"]}
-    if takes not in chains:
-        raise InputError(f"no default representation gives {takes}; name one with --representation")
-    return [representations.get(name) for name in chains[takes]]
+    if takes == "tabular":
+        return [representations.get("substructure"), representations.get("standardise")]
+    if takes == "particles":
+        return [representations.get("constituents", n_particles=8)]
+    if takes == "image":
+        return [representations.get("images")]
+    raise InputError(f"no default representation gives {takes}; name one with --representation")
 
 
 def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validation: float = 0.1, seed: int = 0,
@@ -64,18 +67,21 @@ def anomaly_score(model: Pipeline, sample: Sample) -> np.ndarray:
     return model[-1].anomaly_score(array)
 
 
-def score(folder: Path, file: Path, out: Path) -> tuple[np.ndarray, float]:
+def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None = None) -> tuple[np.ndarray, float]:
     """Score the sample in ``file`` with the model in ``folder``, in chunks; writes ``out`` (.csv or .npz).
 
     Returns the scores and the events per second. Raises :class:`InputError`.
     """
     if out.suffix not in (".csv", ".npz"):
         raise InputError(f"{out}: expected a name that ends in .csv or .npz")
-    model = persistence.load(folder)
+    model = persistence.load(folder, classes)
     if not isinstance(model, Pipeline):
         raise InputError(f"{folder} holds a detector without a representation; score arrays with its anomaly_score in Python")
     start = time.perf_counter()
-    scores = np.concatenate([anomaly_score(model, chunk) for chunk in iter_chunks(file)])
+    parts = [anomaly_score(model, chunk) for chunk in iter_chunks(file)]
+    if not parts:
+        raise InputError(f"{file} holds no events")
+    scores = np.concatenate(parts)
     speed = len(scores) / (time.perf_counter() - start)
     try:
         if out.suffix == ".npz":

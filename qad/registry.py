@@ -6,8 +6,11 @@ A third-party package that declares ``[project.entry-points."qad.detectors"]`` a
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import re
+import sys
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -45,6 +48,24 @@ def find(group: str, name: str) -> type[Any]:
         except (ImportError, AttributeError) as missing:
             raise InputError(f"{what} '{name}' cannot be imported: {missing}") from missing
     raise InputError(did_you_mean(name, table, what))
+
+
+def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> Any:
+    """``cls(**params)``, or the sentence for a parameter that it does not have."""
+    known = cls._get_param_names()
+    for parameter in params:
+        if parameter not in known:
+            raise InputError(f"{what} '{name}' has no parameter '{parameter}'; it takes {', '.join(known) or 'none'}")
+    return cls(**params)
+
+
+def source_digest(cls: type) -> str:
+    """Short hash of the module that ``cls`` is written in: an edited detector is another detector."""
+    try:
+        text = inspect.getsource(sys.modules[cls.__module__])
+    except (OSError, TypeError, KeyError):
+        text = cls.__qualname__
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def registered_name(group: str, cls: type) -> str | None:

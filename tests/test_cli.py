@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import toy_jets
+from tests.conftest import PROJECT, toy_jets
 
 
 def qad(*args, **kwargs):
@@ -50,7 +51,7 @@ def test_detectors(jets):
 
 
 def test_fit_and_score(jets):
-    done = qad("fit", "quantum-autoencoder", jets / "qcd.h5", "-r", "constituents:n_particles=4", "-p", "latent=1",
+    done = qad("fit", "quantum-autoencoder", jets / "qcd.h5", "-r", "constituents:n_particles=4,rotate=true", "-p", "latent=1",
                "-p", "epochs=20", "-o", jets / "model")
     assert done.returncode == 0, done.stderr
     done = qad("score", jets / "model", jets / "top.h5", "-o", jets / "scores.csv")
@@ -83,9 +84,12 @@ MISTAKES = [
     (("data", "info", "{}"), "is a folder"),
     (("fit", "quantum-autoencodr", "{}/qcd.h5", "-o", "{}/m"), "did you mean 'quantum-autoencoder'"),
     (("fit", "pca", "{}/none.h5", "-o", "{}/m"), "does not exist"),
-    (("fit", "pca", "{}/qcd.h5", "-o", "/proc/m"), "/proc"),
+    (("fit", "pca", "{}/qcd.h5", "-o", "/proc/m"), "cannot write"),
+    (("fit", "pca", "{}/qcd.h5", "-o", "{}"), "holds no model; give another folder"),
+    (("fit", "pca", "{}/qcd.h5", "-r", "substructure:features=mass", "-o", "{}/m"), "expected a list"),
+    (("fit", "pca", "{}/qcd.h5", "-p", "n_components=-3", "-o", "{}/m"), "expected 0 or more"),
     (("fit", "pca", "{}/qcd.h5", "-p", "n_components", "-o", "{}/m"), "NAME=VALUE"),
-    (("fit", "pca", "{}/qcd.h5", "-p", "components=3", "-o", "{}/m"), "It takes n_components"),
+    (("fit", "pca", "{}/qcd.h5", "-p", "components=3", "-o", "{}/m"), "it takes n_components"),
     (("fit", "pca", "{}/qcd.h5", "-r", "lund", "-o", "{}/m"), "unknown representation"),
     (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "substructure", "-o", "{}/m"), "takes particles"),
     (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=30", "-o", "{}/m"), "1 to 12 qubits"),
@@ -116,6 +120,36 @@ def test_a_mistake_is_one_sentence(jets, command, piece):
     assert piece in done.stderr and done.stderr.startswith("qad: ") and done.stderr.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert (jets / "qcd.h5").read_bytes() == raw
+
+
+def test_what_nobody_foresaw_is_one_sentence_too(jets):
+    done = qad("fit", "dense-autoencoder", jets / "qcd.h5", "-p", "hidden=abc", "-o", jets / "m")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "QAD_TRACEBACK=1" in done.stderr
+    done = qad("fit", "dense-autoencoder", jets / "qcd.h5", "-p", "hidden=abc", "-o", jets / "m", env={"QAD_TRACEBACK": "1"})
+    assert "Traceback" in done.stderr
+
+
+def test_a_detector_of_ones_own(jets):
+    """The recipe of CONTRIBUTING.md, literally."""
+    recipe = (PROJECT / "CONTRIBUTING.md").read_text()
+    (jets / "mydetectors.py").write_text(re.search(r"```python\n(.*?class Median.*?)```", recipe, re.S)[1])
+    study = re.search(r"```yaml\n(.*?)```", recipe, re.S)[1]
+    (jets / "mine.yaml").write_text(study.replace("train: 5000, test: 2000", "train: 150, test: 80"))
+    toy_jets(300, 2, prongs=3).save(jets / "top.h5")
+    done = qad("benchmark", "mine.yaml", cwd=jets)
+    assert done.returncode == 0 and "mydetectors.Median" in done.stdout, done.stderr
+    first = (jets / "runs/mine/results.csv").read_text()
+    edited = (jets / "mydetectors.py").read_text().replace("return np.abs", "return -np.abs")
+    (jets / "mydetectors.py").write_text(edited)
+    assert qad("benchmark", "mine.yaml", cwd=jets).returncode == 0
+    assert (jets / "runs/mine/results.csv").read_text() != first, "an edited detector is trained again"
+    assert qad("fit", "mydetectors:Median", "qcd.h5", "-o", "m", cwd=jets).returncode == 0
+    assert "not registered" in qad("score", "m", "top.h5", "-o", "s.csv", cwd=jets).stderr
+    assert qad("score", "m", "top.h5", "-o", "s.csv", "--trust", "mydetectors:Median", cwd=jets).returncode == 0
+
+
+def test_version():
+    assert qad("--version").stdout.startswith("qad 0.")
 
 
 def test_a_missing_extra_names_the_line_to_type(tmp_path):

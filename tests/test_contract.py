@@ -228,7 +228,7 @@ def test_unknown_names_and_parameters_are_one_sentence():
         detector.get("mahalonobis")
     with pytest.raises(InputError, match="did you mean 'constituents'"):
         representations.get("constituent")
-    with pytest.raises(InputError, match="It takes n_components"):
+    with pytest.raises(InputError, match="it takes n_components"):
         detector.get("pca", components=3)
     with pytest.raises(InputError, match="cannot be imported"):
         detector.get("nowhere.to.be:Found")

@@ -24,7 +24,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 import qad
-from qad import detector, representations
+from qad import detector, registry, representations
 from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
@@ -115,7 +115,11 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         except InputError as error:
             raise InputError(f"sample '{name}' ({file}): {error}") from None
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
+    _check_distinct(fingerprints)
     cells, skipped = plan(study, root, fingerprints)
+    if not cells:
+        reasons = "; ".join(f"{s['detector']} {s['reason']}" for s in skipped)
+        raise InputError(f"study '{study.name}' has nothing to train: {reasons}")
     missing = [c for c in cells if not is_whole(c.path)]
     notes = {
         "study": json.loads(study.model_dump_json()),
@@ -140,7 +144,7 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             raise
         except InputError as error:
             failure = str(error)
-        except Exception as error:  # a third party's detector may raise anything; the study goes on
+        except (Exception, SystemExit) as error:  # a third party's detector may raise anything; the study goes on
             failure = f"{type(error).__name__}: {error}"
             atomic_write(root / "last-failure.txt", traceback.format_exc())
         if failure:
@@ -148,6 +152,16 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             atomic_write(root / "study.json", json.dumps(notes, indent=1))
         reporter.finished(cell, time.perf_counter() - start, failure)
     return root
+
+
+def _check_distinct(fingerprints: dict[str, dict[str, str]]) -> None:
+    """Two samples with the same events would make training and test events overlap, or a signal of its own background."""
+    seen: dict[str, str] = {}
+    for name, parts in fingerprints.items():
+        for part, fingerprint in parts.items():
+            if fingerprint in seen:
+                raise InputError(f"the {part} events of sample '{name}' are those of {seen[fingerprint]}; they must differ")
+            seen[fingerprint] = f"sample '{name}' ({part})"
 
 
 def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> tuple[list[Cell], list[dict[str, str]]]:
@@ -168,6 +182,7 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     "tabular": [s.model_dump() for s in chain.tabular],
                     "detector": spec.use,
                     "params": spec.params,
+                    "source": registry.source_digest(detector.find(spec.use)),
                     "seed": seed,
                     "qad": qad.__version__,
                     "schema_version": SCHEMA_VERSION,

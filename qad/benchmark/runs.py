@@ -6,6 +6,7 @@ each test process) and the trained pipeline in ``model/``. Written under a tempo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -107,6 +108,14 @@ def read_run(path: Path) -> Run:
             raise
         raise InputError(f"run {path} is damaged ({error}); delete the folder and start the study again") from None
     scores = {k: v for k, v in arrays.items() if not k.startswith(COLLISION)}
+    try:
+        whole = (record["train"] in scores and set(scores) <= record["fingerprints"].keys()
+                 and {"name", "kind", "family", "use", "params"} <= record["detector"].keys()
+                 and all(v.ndim == 1 and len(v) and np.isfinite(v).all() for v in scores.values()))
+    except (KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise InputError(f"run {path} is damaged (fields or scores are missing); delete the folder and start the study again")
     return Run(path, record, scores, {k.removeprefix(COLLISION): v for k, v in arrays.items() if k.startswith(COLLISION)})
 
 
@@ -123,7 +132,10 @@ def read_study_record(root: Path) -> dict[str, Any]:
     """What the runner noted about the study whose runs stand in ``root``."""
     path = Path(root) / "study.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not {"study", "cells", "samples", "skipped", "failed", "versions"} <= record.keys():
+            raise InputError(f"{path} is damaged: fields are missing; start the study again, finished runs are kept")
+        return record
     except FileNotFoundError:
         raise InputError(f"{root} holds no runs: expected study.json, which  qad benchmark STUDY  writes") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -131,7 +143,10 @@ def read_study_record(root: Path) -> dict[str, Any]:
 
 
 def read_runs(root: str | Path) -> list[Run]:
-    """All finished runs that belong to the study last run in ``root``, in the study's order."""
+    """All finished runs that belong to the study last run in ``root``, in the study's order; damaged ones count as missing."""
     root = Path(root)
-    record = read_study_record(root)
-    return [read_run(root / cell) for cell in record["cells"] if (root / cell / "run.json").exists()]
+    found = []
+    for cell in read_study_record(root)["cells"]:
+        with contextlib.suppress(InputError):
+            found.append(read_run(root / cell))
+    return found

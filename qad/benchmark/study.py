@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,7 +65,7 @@ class Step(BaseModel):
 class RepresentationSpec(_Strict):
     """A chain of representations; ``tabular`` is what follows for detectors that take a table."""
 
-    steps: list[Step]
+    steps: list[Step] = Field(min_length=1)
     tabular: list[Step] = []
 
 
@@ -90,8 +91,8 @@ class Study(_Strict):
     samples: dict[Name, SampleSpec]
     split: Split
     train: list[str] = Field(min_length=1)
-    representations: dict[Name, RepresentationSpec]
-    detectors: list[DetectorSpec]
+    representations: dict[Name, RepresentationSpec] = Field(min_length=1)
+    detectors: list[DetectorSpec] = Field(min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
 
     @field_validator("detectors")
@@ -175,7 +176,7 @@ def load_study(name: str | Path) -> Study:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"study {path} is no valid YAML: {error}") from None
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not all(isinstance(k, str) for k in content):
         raise InputError(f"study {path}: expected a mapping with name, title, samples, …; got {type(content).__name__}")
     try:
         study = Study(**content)
@@ -183,5 +184,7 @@ def load_study(name: str | Path) -> Study:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"]) or "the file"
         raise InputError(f"study {path}: at {where}: {first['msg'].removeprefix('Value error, ')}") from None
+    if path.parent != SHIPPED and str(path.parent.resolve()) not in sys.path:
+        sys.path.append(str(path.parent.resolve()))  # module:Class finds what lies beside the study
     study.check()
     return study

@@ -80,6 +80,9 @@ class Sample:
             )
         if len(self.feature_units) != len(self.feature_names):
             raise InputError(f"feature_units: expected {len(self.feature_names)}, got {len(self.feature_units)}")
+        for name, array in (*self.extras.items(), *self.particle_extras.items()):
+            if array.dtype.kind not in "biuf" or "/" in name:
+                raise InputError(f"extra '{name}': expected numbers under a name without '/', got {array.dtype}")
         columns = [("label", self.label), ("process", self.process), ("weight", self.weight), *self.extras.items()]
         for name, array in columns:
             if array.shape[:1] != (n,):
@@ -111,7 +114,9 @@ class Sample:
     def __getitem__(self, index: Any) -> Sample:
         """Events chosen by a slice, a boolean mask or an array of integers (one event as a slice of length one)."""
         if isinstance(index, int | np.integer):
-            index = np.asarray(range(len(self))[index : index + 1 or None])
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"event {index} is out of range; the sample holds {len(self)} events")
+            index = [index]
         return Sample(
             particles=self.particles[index],
             features=self.features[index],

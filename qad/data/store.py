@@ -144,8 +144,9 @@ class SampleWriter:
             if self.n == 0 and "particles" not in self._file:
                 raise InputError(f"cannot write {self.path}: no events were given")
             self._file["process"].attrs["names"] = json.dumps(self._processes)
+            meta = json.dumps(self.meta or {}, sort_keys=True, default=lambda value: value.tolist())
             self._file.attrs.update(format="qad.sample", schema_version=SCHEMA_VERSION,
-                                    fingerprint=self._hash.hexdigest(), meta=json.dumps(self.meta or {}, sort_keys=True))
+                                    fingerprint=self._hash.hexdigest(), meta=meta)
             self._file.close()
             self._sink.finish()
             os.replace(self._tmp, self.path)

@@ -59,7 +59,9 @@ class QuantumAutoencoder(Detector):
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         n = X.shape[1]
         engine.check_size(n)
-        if not 1 <= self.latent < n:
+        if n < 2:
+            raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1")
+        if not isinstance(self.latent, int) or not 1 <= self.latent < n:
             raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
         if encodings.get(self.encoding).takes != self.takes:
             raise InputError(f"encoding '{self.encoding}' takes a table; this detector takes {self.takes}: use '1p1q'")

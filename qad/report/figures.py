@@ -20,7 +20,7 @@ LAYOUT = {
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#808080"},
     "margin": {"l": 60, "r": 10, "t": 10, "b": 10},
     "legend": {"font": {"size": 11}, "itemsizing": "constant", "orientation": "h", "y": -0.14, "yanchor": "top",
-               "entrywidth": 0.48, "entrywidthmode": "fraction", "maxheight": 0.6},
+               "entrywidth": 235, "maxheight": 0.6},
     "hoverlabel": {"namelength": -1},
     "height": 600,
 }
@@ -94,9 +94,10 @@ def score_distributions(summary: Summary) -> go.Figure:
         counts, _ = np.histogram(np.clip((score - middle) / unit, edges[0], edges[-1]), edges)
         figure.add_scatter(x=(edges[:-1] + edges[1:]) / 2, y=counts / counts.sum(), name=name, mode="lines",
                            fill="tozeroy", line={"shape": "hvh", "color": colour, "width": 1.5}, hovertemplate="%{y:.3f}")
-    figure.update_layout(**{**LAYOUT, "height": 280, "legend": {"x": 1, "xanchor": "right", "y": 1}})
+    above = {"x": 0.5, "xanchor": "center", "y": 1, "yanchor": "bottom", "orientation": "h"}
+    figure.update_layout(**{**LAYOUT, "height": 280, "legend": above, "margin": {**LAYOUT["margin"], "t": 40}})
     figure.update_xaxes(title="(score - median)/σ<sub>68</sub>", **AXIS)
-    figure.update_yaxes(title="share of events", **AXIS)
+    figure.update_yaxes(title="share of events", type="log", **AXIS)
     return figure
 
 

@@ -29,7 +29,9 @@ def write_report(runs: str | Path) -> tuple[Path, Verdict]:
     record = read_study_record(root)
     found = read_runs(root)
     if not found:
-        raise InputError(f"{root} holds no finished run yet; type  qad benchmark {record['study']['name']}")
+        reasons = "; ".join(sorted({f["reason"] for f in record["failed"]}))
+        why = f": every model failed: {reasons}" if reasons else "; run its study again"
+        raise InputError(f"{root} holds no finished run{why}")
     rows = rows_of(found)
     if not rows:
         raise InputError(f"{root}: every run was scored on its own background only; add a second sample as signal")

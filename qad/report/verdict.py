@@ -69,7 +69,11 @@ def _headline(summaries: Sequence[Summary], winners: dict[tuple[str, str], set[s
         return "Undecided: with one seed the spread of training is unknown; give at least two, better five."
     everywhere = sorted(set.intersection(*winners.values()))
     if everywhere:
-        return f"{_list(everywhere)} beat{'s' if len(everywhere) == 1 else ''} every control in every direction."
+        controls = len({s.name for s in summaries if s.kind == "control"})
+        pairs = directions(summaries)
+        tried = f"{controls} control{'s' * (controls > 1)}, {len(pairs)} direction{'s' * (len(pairs) > 1)}"
+        one_way = "" if any((b, a) in pairs for a, b in pairs) else " The reverse direction was not tried."
+        return f"{_list(everywhere)} beat{'s' * (len(everywhere) == 1)} every control in every direction ({tried}).{one_way}"
     return "None of the detectors beats every control in every direction."
 
 
@@ -92,8 +96,8 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
     winners |= {s.name for s in won}
     best, control = best_of(won or candidates), best_of(controls)
     d = best.minus(control)
-    compared = (f"{best.name} with AUC {best.mean['auc']:.4f} against {control.mean['auc']:.4f} of the best control, "
-                f"{control.name}: {_told(d)}")
+    compared = (f"{best.name} with AUC {best.mean['auc']:.4f} against {control.mean['auc']:.4f} of the best of {len(controls)} "
+                f"controls, {control.name}: {_told(d)}")
     if won:
         more = f". {len(won)} detectors are: {_list([s.name for s in won])}" if len(won) > 1 else ""
         out = [f"{what}: ahead of every control is {compared}{more}."]
@@ -107,7 +111,7 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
         q, c = best_of(quantum), best_of(classical)
         d = q.minus(c)
         word = "ahead of" if d.z > NEEDED else "behind" if d.z < -NEEDED else "not told apart from"
-        out.append(f"{what}: the best quantum detector, {q.name}, is {word} the best classical one, {c.name}: "
+        out.append(f"{what}: the best quantum detector, {q.name}, is {word} the best classical detector or control, {c.name}: "
                    f"AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f}, {_told(d)}.")
     return out
 
@@ -149,14 +153,15 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
             control = beside["quantum-untrained"]
             d = s.minus(control)
             gain = "gains something" if d.z > NEEDED else "loses something" if d.z < -NEEDED else "gains nothing"
-            out.append(f"{where}: training {gain} over the same circuit with all weights zero: AUC {s.mean['auc']:.4f} against "
-                       f"{control.mean['auc']:.4f}, {_told(d)}.")
+            out.append(f"{where}: training {gain} over the same circuit with all weights zero: AUC {s.mean['auc']:.4f} "
+                       f"against {control.mean['auc']:.4f}, {_told(d)}.")
         notes = [r.run.record["diagnostics"] for r in s.rows]
         if all("distance_to_ceiling" in n for n in notes):
             gap = sum(n["distance_to_ceiling"] for n in notes) / len(notes)
             floor = sum(n["loss_at_ceiling"] for n in notes) / len(notes)
             reached = beside.get("quantum-ceiling")
             detects = f"; the ideal unitary detects with AUC {reached.mean['auc']:.4f}" if reached else ""
-            out.append(f"{where}: the trained loss is {floor + gap:.5f}, {gap:.5f} above the ceiling of any unitary "
-                       f"({floor:.5f}){detects}.")
+            zero = sum(n["loss_at_zero"] for n in notes) / len(notes)
+            out.append(f"{where}: the trained loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), {gap:.5f} above "
+                       f"the least loss of any unitary ({floor:.5f}){detects}.")
     return out

@@ -22,11 +22,7 @@ def get(name: str, **params: Any) -> Representation:
     cls = registry.find(registry.REPRESENTATIONS, name)
     if not (isinstance(cls, type) and issubclass(cls, Representation)):
         raise InputError(f"'{name}' is no representation: expected a subclass of qad.representations.Representation")
-    try:
-        return cls(**params)
-    except TypeError as error:
-        raise InputError(f"representation '{name}': {error}. It takes {', '.join(cls._get_param_names()) or 'nothing'}") \
-            from None
+    return registry.construct("representation", name, cls, params)
 
 
 def names() -> list[str]:

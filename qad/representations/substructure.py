@@ -39,6 +39,8 @@ class Substructure(Representation):
         self.radius = radius
 
     def _transform(self, X: object) -> np.ndarray:
+        if isinstance(self.features, str):
+            raise InputError(f"features: expected a list such as [mass, tau21], got '{self.features}'")
         for name in self.features:
             if name not in FEATURES:
                 raise InputError(did_you_mean(name, FEATURES, "substructure feature"))

@@ -7,6 +7,7 @@ the options and from the numbers that follow from them (``derived: hidden_valley
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ def load_card(process: str, kind: str | None = None, **options: Any) -> Card:
         if value != "auto":
             try:
                 value = float(value)
+                if not math.isfinite(value):
+                    raise ValueError
             except (TypeError, ValueError):
                 raise InputError(f"option '{name}' of '{process}': expected a number, got '{value}'") from None
         values[name] = value

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -114,6 +116,16 @@ class _Inline(Executor):
         return future
 
 
+def _follow(parent: int) -> None:
+    """In a worker: end when the parent has been killed, instead of waiting for work for ever."""
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextlib.contextmanager
 def _pool(executor: Executor | None, workers: int) -> Iterator[Executor]:
     if executor is not None:
@@ -121,7 +133,7 @@ def _pool(executor: Executor | None, workers: int) -> Iterator[Executor]:
     elif workers == 1:
         yield _Inline()
     else:
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_follow, initargs=(os.getpid(),))
         try:
             yield pool
         finally:

@@ -50,9 +50,9 @@ KINDS = {"new": "quantum", "old": "classical", "cut": "control"}
 
 def test_a_winner_is_named():
     v = verdict({"new": BOTH, "old": {"qcd": 1.0, "top": 1.0}, "cut": {"qcd": 0.9, "top": 0.9}}, KINDS)
-    assert v.headline == "new (x) and old (x) beat every control in every direction."
+    assert v.headline == "new (x) and old (x) beat every control in every direction (1 control, 2 directions)."
     assert "ahead of every control is new (x)" in v.sentences[0]
-    assert any("new (x), is ahead of the best classical one, old (x)" in s for s in v.sentences)
+    assert any("new (x), is ahead of the best classical detector or control, old (x)" in s for s in v.sentences)
 
 
 def test_a_winner_in_one_direction_only_is_no_winner():
@@ -93,7 +93,7 @@ def test_the_winner_named_has_won():
         if run.detector == "new":  # a better mean, a wild scatter
             run.scores[next(k for k in run.scores if k != run.train)][:] += (-0.9, 0.1, 1.9)[run.seed]
     v = judge(summarise(rows_of(runs)))
-    assert v.headline == "old (x) beats every control in every direction."
+    assert v.headline == "old (x) beats every control in every direction (1 control, 2 directions)."
     assert "ahead of every control is old (x)" in v.sentences[0]
 
 
@@ -200,12 +200,17 @@ def test_missing_and_damaged_runs_are_one_sentence(finished, tmp_path):  # noqa:
         write_report(tmp_path)
     shutil.copytree(finished, tmp_path / "runs")
     next((tmp_path / "runs").glob("qcd/*/*/*/scores.npz")).write_bytes(b"")
-    with pytest.raises(InputError, match="is damaged"):
-        write_report(tmp_path / "runs")
+    assert "1 of the study's models are missing" in write_report(tmp_path / "runs")[1].headline
+    for damage in ("{}", "[]", "{", '{"cells": 3}'):
+        saved = (tmp_path / "runs" / "study.json").read_text()
+        (tmp_path / "runs" / "study.json").write_text(damage)
+        with pytest.raises(InputError, match="damaged"):
+            write_report(tmp_path / "runs")
+        (tmp_path / "runs" / "study.json").write_text(saved)
     for folder in (tmp_path / "runs").glob("*/"):
         if folder.is_dir():
             shutil.rmtree(folder)
-    with pytest.raises(InputError, match="no finished run yet"):
+    with pytest.raises(InputError, match="no finished run"):
         write_report(tmp_path / "runs")
 
 
