@@ -13,6 +13,8 @@ from qad.report.tables import Summary
 #: Okabe and Ito's colours, told apart by everyone; quantum first.
 COLOURS = {"quantum": ["#d55e00", "#cc79a7"], "classical": ["#0072b2", "#56b4e9", "#009e73"], "control": ["#777777"],
            "weak": ["#e69f00"], "supervised": ["#f0e442"]}
+SYMBOLS = ["diamond", "circle", "square", "triangle-up", "cross", "star", "pentagon", "triangle-down", "x", "hexagram",
+           "circle-open", "square-open", "triangle-up-open", "star-open", "pentagon-open", "hexagram-open"]
 DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"]
 LAYOUT = {
     "paper_bgcolor": "rgba(0,0,0,0)",
@@ -20,7 +22,7 @@ LAYOUT = {
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#808080"},
     "margin": {"l": 60, "r": 10, "t": 10, "b": 10},
     "legend": {"font": {"size": 11}, "itemsizing": "constant", "orientation": "h", "y": -0.14, "yanchor": "top",
-               "entrywidth": 235, "maxheight": 0.6},
+               "entrywidth": 0.48, "entrywidthmode": "fraction", "maxheight": 0.6},
     "hoverlabel": {"namelength": -1},
     "height": 600,
 }
@@ -104,12 +106,12 @@ def score_distributions(summary: Summary) -> go.Figure:
 def cost_against_quality(summaries: Sequence[Summary]) -> go.Figure:
     """AUC against training time, a point per detector with its seed spread."""
     figure = go.Figure()
-    for s, style in zip(summaries, _styles(summaries), strict=True):
+    for i, (s, style) in enumerate(zip(summaries, _styles(summaries), strict=True)):
         seconds = float(np.mean([r.values["fit_seconds"] for r in s.rows]))
         figure.add_scatter(x=[max(seconds, 1e-3)], y=[s.mean["auc"]], name=s.name, mode="markers",
                            error_y={"array": [np.nan_to_num(s.sd["auc"])], "thickness": 1},
                            marker={"color": style["line"]["color"], "size": 10,
-                                   "symbol": "diamond" if s.kind == "quantum" else "circle"},
+                                   "symbol": SYMBOLS[i % len(SYMBOLS)]},
                            hovertemplate="%{x:.2f} s, AUC %{y:.4f}")
     figure.update_layout(**LAYOUT)
     figure.update_xaxes(title="training time [s]", type="log", **AXIS)

@@ -84,7 +84,8 @@ def _list(names: Sequence[str]) -> str:
 def _told(d: Difference) -> str:
     if not math.isfinite(d.error):
         return f"difference {d.value:+.4f}, its error unknown"
-    return f"difference {d.value:+.4f} ± {d.error:.4f}" + (f" ({d.z:+.1f} s.d., paired)" if math.isfinite(d.z) else "")
+    digits = 4 if d.error >= 1e-4 else 6
+    return f"difference {d.value:+.{digits}f} ± {d.error:.{digits}f}" + (f" ({d.z:+.1f} s.d., paired)" if math.isfinite(d.z) else "")
 
 
 def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
