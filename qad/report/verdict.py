@@ -85,7 +85,8 @@ def _told(d: Difference) -> str:
     if not math.isfinite(d.error):
         return f"difference {d.value:+.4f}, its error unknown"
     digits = 4 if d.error >= 1e-4 else 6
-    return f"difference {d.value:+.{digits}f} ± {d.error:.{digits}f}" + (f" ({d.z:+.1f} s.d., paired)" if math.isfinite(d.z) else "")
+    significance = f" ({d.z:+.1f} s.d., paired)" if math.isfinite(d.z) else ""
+    return f"difference {d.value:+.{digits}f} ± {d.error:.{digits}f}{significance}"
 
 
 def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
