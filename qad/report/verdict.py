@@ -165,6 +165,6 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
             reached = beside.get("quantum-ceiling")
             detects = f"; that unitary finds {s.signal} with AUC {reached.mean['auc']:.4f}" if reached else ""
             zero = sum(n["loss_at_zero"] for n in notes) / len(notes)
-            out.append(f"{s.name}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), {gap:.5f} above "
-                       f"the least loss of any unitary ({floor:.5f}){detects}.")
+            out.append(f"{s.name}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), "
+                       f"{gap:.5f} above the least loss of any unitary ({floor:.5f}){detects}.")
     return out
