@@ -13,6 +13,7 @@ from qad import networks
 from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
+from qad.quantum.circuit import check_size, compile_circuit
 from qad.training import train
 
 #: Weights → the kept rows of the unitary.
@@ -58,7 +59,7 @@ class QuantumAutoencoder(Detector):
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         n = X.shape[1]
-        engine.check_size(n)
+        check_size(n)
         if n < 2:
             raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1")
         if not isinstance(self.latent, int) or not 1 <= self.latent < n:
@@ -67,11 +68,12 @@ class QuantumAutoencoder(Detector):
             raise InputError(f"encoding '{self.encoding}' takes a table; this detector takes {self.takes}: use '1p1q'")
         ansatz = ansatze.get(self.ansatz)
         shape = ansatz.shape(n)
+        program = compile_circuit(ansatz.function, shape, n)
         rho = engine.mean_state(self._encoder(), networks.tensor(X, torch.float64), n)
         self.ceiling_, ideal = engine.ceiling(rho, self.latent)
 
         def rows(weights: torch.Tensor) -> torch.Tensor:
-            return engine.kept_rows(ansatz.function, weights, n, self.latent)
+            return engine.kept_rows(program, weights, self.latent)
 
         loss_of_zero = float(engine.infidelity(rows(torch.zeros(shape, dtype=torch.float64)), rho))
         weights, history = self._choose(rows, rho, shape, ideal)

@@ -11,64 +11,28 @@ are trash. Three facts of the design stand here as code:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-import numpy as np
-import pennylane as qml
 import torch
 
 from qad.errors import InputError
-
-#: ρ̄ of 12 qubits takes 256 MiB, and its eigenvectors minutes.
-MOST_QUBITS = 12
-COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+from qad.quantum.circuit import COMPLEX, PHASES, Program, apply_matrix, check_size, leftward, record
 
 
-@dataclass(frozen=True)
-class Gate:
-    """One step of a compiled circuit: a matrix on some qubits, or a permutation of basis states.
+class Gate(NamedTuple):
+    """A gate of an encoding: ``matrix`` ``(2^k, 2^k)``, or ``(B, 2^k, 2^k)`` with one for each event, on ``wires``."""
 
-    matrix       ``(2^k, 2^k)`` or batched ``(B, 2^k, 2^k)``, on the k qubits ``wires``
-    permutation  ``(2^n,)``: (Pψ)[i] = ψ[permutation[i]]
-    """
-
-    wires: tuple[int, ...] = ()
-    matrix: torch.Tensor | None = None
-    permutation: torch.Tensor | None = None
+    wires: tuple[int, ...]
+    matrix: torch.Tensor
 
 
-def check_size(n_qubits: int) -> None:
-    """Raise :class:`InputError` for numbers of qubits whose ρ̄ does not fit."""
-    if not 1 <= n_qubits <= MOST_QUBITS:
-        raise InputError(f"expected 1 to {MOST_QUBITS} qubits on the exact engine, got {n_qubits}: give fewer particles "
-                         "or features (each takes a qubit)")
-
-
-def record(function: Callable[..., None], *args: Any, n_qubits: int, **kwargs: Any) -> list[Any]:
-    """The operations a quantum function queues on wires 0 … n-1. Raises :class:`InputError` if it measures."""
-    tape = qml.tape.make_qscript(function)(*args, list(range(n_qubits)), **kwargs)
-    if tape.measurements:
-        raise InputError(f"{getattr(function, '__name__', function)} contains a measurement; a circuit here is gates only")
-    return list(_with_matrices(tape.operations))
-
-
-def _with_matrices(operations: Sequence[Any]) -> Iterator[Any]:
-    """Templates and other composite operations taken apart until every piece has a matrix."""
-    for op in operations:
-        if op.has_matrix or op.name == "Barrier":
-            yield op
-        elif op.has_decomposition:
-            yield from _with_matrices(op.decomposition())
-        else:
-            raise InputError(f"the gate {op.name} has no matrix; the exact engine runs unitary gates only")
-
-
-def _rotation(op: Any) -> torch.Tensor | None:
-    """Matrices of the common one-qubit rotations straight from their angle, batched and differentiable."""
+def matrix_of(op: Any) -> torch.Tensor:
+    """The matrix of an operation, ``(B, 2^k, 2^k)`` if its parameter is batched; common rotations straight from their angle."""
     if op.name not in ("RX", "RY", "RZ"):
-        return None
+        if not op.has_matrix:
+            raise InputError(f"the encoding's gate {op.name} has no matrix; write the encoding with gates that do")
+        return torch.as_tensor(op.matrix())
     half = torch.as_tensor(op.parameters[0]) / 2
     c, s = torch.cos(half), torch.sin(half)
     zero = torch.zeros_like(c)
@@ -81,69 +45,30 @@ def _rotation(op: Any) -> torch.Tensor | None:
     return torch.complex(torch.stack(real, -1), torch.stack(imaginary, -1)).unflatten(-1, (2, 2))
 
 
-def _cnot_permutation(n_qubits: int, control: int, target: int) -> np.ndarray:
-    index = np.arange(2**n_qubits)
-    return index ^ (((index >> (n_qubits - 1 - control)) & 1) << (n_qubits - 1 - target))
+def data_gates(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> list[Gate]:
+    """The gates that write the events ``X`` into qubits, one matrix for each event where the gate depends on it."""
+    return [Gate(tuple(op.wires), matrix_of(op).to(X.device, COMPLEX[X.dtype]))
+            for op in record(encoding, X, n_qubits=n_qubits) if op.name not in PHASES]
 
 
-def compile_gates(operations: Sequence[Any], n_qubits: int, dtype: torch.dtype = torch.float64) -> list[Gate]:
-    """Turn PennyLane operations into gates; runs of CNOTs become one permutation."""
-    gates: list[Gate] = []
-    permutation: np.ndarray | None = None
-    for op in operations:
-        wires = tuple(int(w) for w in op.wires)
-        if op.name == "CNOT":
-            step = _cnot_permutation(n_qubits, *wires)
-            permutation = step if permutation is None else permutation[step]
-            continue
-        if permutation is not None:
-            gates.append(Gate(permutation=torch.from_numpy(permutation)))
-            permutation = None
-        if op.name in ("Identity", "Barrier", "GlobalPhase"):
-            continue
-        matrix = _rotation(op)
-        if matrix is None:
-            matrix = torch.as_tensor(op.matrix())
-        gates.append(Gate(wires=wires, matrix=matrix.to(COMPLEX[dtype])))
-    if permutation is not None:
-        gates.append(Gate(permutation=torch.from_numpy(permutation)))
-    return gates
-
-
-def apply(gate: Gate, vectors: torch.Tensor, n_qubits: int) -> torch.Tensor:
-    """Gate · ψ for each row of ``vectors`` ``(B, 2^n)``."""
-    if gate.permutation is not None:
-        return vectors[:, gate.permutation]
-    k = len(gate.wires)
-    axes = [1 + w for w in gate.wires]
-    t = vectors.reshape(-1, *(2,) * n_qubits).movedim(axes, list(range(1, k + 1)))
-    moved = t.shape
-    t = gate.matrix @ t.reshape(len(vectors), 2**k, -1)
-    return t.reshape(moved).movedim(list(range(1, k + 1)), axes).reshape(len(vectors), -1)
-
-
-def apply_left(rows: torch.Tensor, gate: Gate, n_qubits: int) -> torch.Tensor:
-    """⟨r| · gate for each of ``rows`` ``(K, 2^n)``: the transposed gate applied to a vector."""
-    if gate.permutation is not None:
-        return rows[:, torch.argsort(gate.permutation)]
-    return apply(Gate(wires=gate.wires, matrix=gate.matrix.mT), rows, n_qubits)
-
-
-def kept_rows(ansatz: Callable[..., None], weights: torch.Tensor, n_qubits: int, latent: int) -> torch.Tensor:
+def kept_rows(program: Program, weights: torch.Tensor, latent: int) -> torch.Tensor:
     """The rows ⟨k, 0…0|U(θ) that Π keeps, ``(2^latent, 2^n)``, differentiable in ``weights``."""
-    trash = n_qubits - latent
-    gates = compile_gates(record(ansatz, weights, n_qubits=n_qubits), n_qubits, weights.dtype)
-    rows = torch.zeros(2**latent, 2**n_qubits, dtype=COMPLEX[weights.dtype])
-    rows[torch.arange(2**latent), torch.arange(2**latent) << trash] = 1
-    for gate in reversed(gates):
-        rows = apply_left(rows, gate, n_qubits)
+    n = program.n_qubits
+    program = program.to(weights.device, weights.dtype)
+    angles = program.angles(weights)
+    rows = torch.zeros(2**latent, 2**n, dtype=COMPLEX[weights.dtype], device=weights.device)
+    kept = torch.arange(2**latent, device=weights.device)
+    rows[kept, kept << (n - latent)] = 1
+    for step in reversed(program.steps):
+        rows = leftward(program, step, rows, angles)
     return rows
 
 
 def states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Encoded events |φ(x)⟩, ``(B, 2^n)``; qubits stay separate until a gate entangles them."""
-    gates = compile_gates(record(encoding, X, n_qubits=n_qubits), n_qubits, X.dtype)
-    zero = torch.zeros(len(X), 2, dtype=COMPLEX[X.dtype])
+    check_size(n_qubits)
+    gates = data_gates(encoding, X, n_qubits)
+    zero = torch.zeros(len(X), 2, dtype=COMPLEX[X.dtype], device=X.device)
     zero[:, 0] = 1
     qubits: list[torch.Tensor] = [zero] * n_qubits
     while gates and len(gates[0].wires) == 1:
@@ -153,7 +78,7 @@ def states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> tor
     for q in qubits[1:]:
         psi = (psi.unsqueeze(-1) * q.unsqueeze(-2)).flatten(1)
     for gate in gates:
-        psi = apply(gate, psi, n_qubits)
+        psi = apply_matrix(psi, gate.matrix, gate.wires, n_qubits)
     return psi
 
 
@@ -167,7 +92,7 @@ def chunks_of_states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: i
 
 def mean_state(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """ρ̄ = (1/N) Σ |φ(x)⟩⟨φ(x)|, ``(2^n, 2^n)``: after this pass no training step touches the events again."""
-    rho = torch.zeros(2**n_qubits, 2**n_qubits, dtype=COMPLEX[X.dtype])
+    rho = torch.zeros(2**n_qubits, 2**n_qubits, dtype=COMPLEX[X.dtype], device=X.device)
     for psi in chunks_of_states(encoding, X, n_qubits):
         rho += psi.mT @ psi.conj()
     return rho / len(X)

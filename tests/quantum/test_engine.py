@@ -11,9 +11,14 @@ from qiskit.quantum_info import Statevector
 
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
+from qad.quantum.circuit import check_size, compile_circuit
 from tests.reference import dense
 
 seeds = st.integers(0, 2**31)
+
+
+def compiled(function, shape):
+    return compile_circuit(function, shape, shape[-2] if len(shape) > 1 else shape[-1])
 
 
 def random_jets(seed, n_jets, n):
@@ -27,7 +32,7 @@ def test_scores_against_dense_matrices(seed, n, latent):
     latent = min(latent, n - 1)
     x = random_jets(seed, 6, n)
     w = np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, 3))
-    rows = engine.kept_rows(ansatze.one_particle_one_qubit, torch.tensor(w), n, latent)
+    rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), torch.tensor(w), latent)
     encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
     ours = engine.scores(rows, encoder, torch.tensor(x), n).numpy()
     u = dense.one_particle_one_qubit_unitary(w)
@@ -52,7 +57,7 @@ def test_scores_and_gradient_against_pennylane(ansatz, encoding):
         return qml.probs(wires=range(latent, n))
 
     theirs = torch.stack([1 - trash(torch.tensor(event), weights)[0] for event in x])
-    rows = engine.kept_rows(circuit.function, weights, n, latent)
+    rows = engine.kept_rows(compiled(circuit.function, circuit.shape(n)), weights, latent)
     ours = engine.scores(rows, encode, torch.tensor(x), n)
     torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
     loss = engine.infidelity(rows, engine.mean_state(encode, torch.tensor(x), n))
@@ -61,27 +66,46 @@ def test_scores_and_gradient_against_pennylane(ansatz, encoding):
     torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
 
 
-@pytest.mark.parametrize("template", ["StronglyEntanglingLayers", "BasicEntanglerLayers", "custom"])
-def test_any_pennylane_circuit_works(template):
+def zoo(w, wires):
+    """Gates of every kind: fixed, shared, controlled, multi-qubit, composite."""
+    qml.Hadamard(wires[0])
+    qml.Rot(w[0], w[1], w[2], wires=wires[1])
+    qml.IsingXY(w[3], wires=[wires[3], wires[1]])
+    qml.Toffoli(wires=[wires[2], wires[0], wires[3]])
+    qml.SWAP(wires=[wires[0], wires[2]])
+    qml.CRY(w[0], wires=[wires[3], wires[0]])
+    qml.PauliRot(2 * w[2] + 1, "XIY", wires=wires[:3])
+    qml.U3(w[1], w[2], w[3], wires=wires[2])
+    qml.MultiRZ(w[3], wires=wires[1:])
+    qml.RX(0.3, wires=wires[1])
+    qml.CPhase(w[1], wires=[wires[0], wires[2]])
+    qml.DoubleExcitation(w[0], wires=wires)
+
+
+def curved(w, wires):
+    """Angles that do not depend linearly on the weights."""
+    qml.BasicEntanglerLayers(torch.sin(w) * w.sum(), wires)
+
+
+CIRCUITS = {
+    "zoo": (zoo, (4,), True),
+    "curved": (curved, (2, 4), False),
+    "StronglyEntanglingLayers": (lambda w, wires: qml.StronglyEntanglingLayers(w, wires), (2, 4, 3), True),
+}
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_any_pennylane_circuit_works(name):
     n = 4
-
-    def custom(w, wires):
-        qml.Hadamard(wires[0])
-        qml.Rot(w[0, 0], w[0, 1], w[0, 2], wires=wires[1])
-        qml.IsingXY(w[0, 3], wires=[wires[3], wires[1]])
-        qml.Toffoli(wires=[wires[2], wires[0], wires[3]])
-        qml.SWAP(wires=[wires[0], wires[2]])
-        qml.CRY(w[0, 0], wires=[wires[3], wires[0]])
-
-    shape = {"StronglyEntanglingLayers": (2, n, 3), "BasicEntanglerLayers": (2, n), "custom": (1, 4)}[template]
-    circuit = custom if template == "custom" else getattr(qml, template)
+    circuit, shape, linear = CIRCUITS[name]
+    program = compile_circuit(circuit, shape, n)
+    assert (program.linear is not None) == linear
     w = np.random.default_rng(0).uniform(-3, 3, shape)
-    rows = engine.kept_rows(circuit, torch.tensor(w), n, 3).numpy()
-
-    def whole():
-        circuit(w, range(n))
-
-    np.testing.assert_allclose(rows, qml.matrix(whole, wire_order=range(n))()[::2], atol=1e-12)
+    rows = engine.kept_rows(program, torch.tensor(w), 3).numpy()
+    with qml.queuing.QueuingManager.stop_recording():
+        theirs = np.asarray(qml.matrix(lambda: circuit(torch.tensor(w), range(n)), wire_order=range(n))())[::2]
+    phase = np.vdot(theirs, rows)
+    np.testing.assert_allclose(rows, theirs * phase / abs(phase), atol=1e-12)  # up to a global phase
 
 
 def test_qubit_order_against_qiskit():
@@ -100,7 +124,7 @@ def test_qubit_order_against_qiskit():
         circuit.ry(b, q)
         circuit.rz(c, q)
     theirs = 1 - Statevector(circuit).probabilities(list(range(latent, n)))[0]
-    rows = engine.kept_rows(ansatze.one_particle_one_qubit, torch.tensor(w), n, latent)
+    rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), torch.tensor(w), latent)
     encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
     assert engine.scores(rows, encoder, torch.tensor(x[None]), n).item() == pytest.approx(theirs, abs=1e-12)
 
@@ -120,7 +144,7 @@ def test_identities(seed, n):
     halves = (engine.mean_state(encode, x[:10], n) * 10 + engine.mean_state(encode, x[10:], n) * 20) / 30
     torch.testing.assert_close(halves, rho)  # partial means add up
     w = torch.tensor(np.random.default_rng(seed).uniform(-3, 3, (n, 3)))
-    rows = engine.kept_rows(ansatze.one_particle_one_qubit, w, n, n - 1)
+    rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), w, n - 1)
     torch.testing.assert_close(rows @ rows.mH, torch.eye(2 ** (n - 1), dtype=rows.dtype))  # unitarity
     scores = engine.scores(rows, encode, x, n)
     assert ((scores > -1e-12) & (scores < 1 + 1e-12)).all()
@@ -142,7 +166,7 @@ def test_chunks_change_nothing():
 def test_float32_agrees():
     x = torch.tensor(random_jets(0, 20, 6))
     w = torch.tensor(np.random.default_rng(0).uniform(-3, 3, (6, 3)))
-    a, b = (engine.scores(engine.kept_rows(ansatze.one_particle_one_qubit, w.to(t), 6, 2),
+    a, b = (engine.scores(engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (6, 3)), w.to(t), 2),
                           encodings.one_particle_one_qubit, x.to(t), 6) for t in (torch.float32, torch.float64))
     assert a.dtype == torch.float32
     torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=0)
@@ -151,18 +175,29 @@ def test_float32_agrees():
 @pytest.mark.parametrize("n", [0, 13, 30])
 def test_sizes_that_do_not_fit(n):
     with pytest.raises(InputError, match="1 to 12 qubits"):
-        engine.check_size(n)
+        check_size(n)
 
 
-def test_measurements_and_channels_are_refused():
+def test_circuits_that_cannot_be_trained_are_refused():
     def measures(w, wires):
         qml.RX(w[0], wires=wires[0])
         qml.expval(qml.Z(0))
 
     def noisy(w, wires):
+        qml.RX(w[0], wires=wires[0])
         qml.DepolarizingChannel(0.1, wires=wires[0])
 
-    with pytest.raises(InputError, match="measures contains a measurement"):
-        engine.kept_rows(measures, torch.zeros(1, dtype=torch.float64), 2, 1)
-    with pytest.raises(InputError, match="DepolarizingChannel has no matrix"):
-        engine.kept_rows(noisy, torch.zeros(1, dtype=torch.float64), 2, 1)
+    def idle(w, wires):
+        qml.CNOT(wires=wires[:2])
+
+    def outside(w, wires):
+        qml.RX(w[0], wires=7)
+
+    def too_many(w, wires):
+        qml.RX(w[5], wires=wires[0])
+
+    for circuit, sentence in ((measures, "measures contains a measurement"), (noisy, "DepolarizingChannel has no matrix"),
+                              (idle, "nothing to train"), (outside, "acts on wire 7"),
+                              (too_many, "cannot be run with weights")):
+        with pytest.raises(InputError, match=sentence):
+            compile_circuit(circuit, (1,), 2)
