@@ -1,0 +1,152 @@
+"""The metric against PennyLane, event by event and averaged, and against its definition by finite differences."""
+
+from itertools import pairwise
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+from pennylane import numpy as pnp
+
+from qad.errors import InputError
+from qad.quantum import encodings, engine, geometry
+from qad.quantum.circuit import compile_circuit, run
+
+N = 4
+
+
+def layered(w, wires):
+    for layer in w:
+        for q, wire in enumerate(wires):
+            qml.RY(layer[q, 0], wires=wire)
+            qml.RZ(layer[q, 1], wires=wire)
+        for a, b in pairwise(wires):
+            qml.CNOT(wires=[a, b])
+
+
+def words(w, wires):
+    qml.PauliRot(w[0], "XY", wires=wires[:2])
+    qml.Hadamard(wires=wires[3])
+    qml.IsingZZ(w[1], wires=[wires[3], wires[1]])
+    qml.RX(w[2], wires=wires[2])
+    qml.SWAP(wires=[wires[0], wires[2]])
+    qml.PauliRot(w[3], "YIZ", wires=wires[1:])
+
+
+CIRCUITS = {"layered": (layered, (2, N, 2)), "words": (words, (4,))}
+
+
+@pytest.fixture(params=CIRCUITS)
+def case(request):
+    circuit, shape = CIRCUITS[request.param]
+    rng = np.random.default_rng(5)
+    x = rng.uniform(-1.5, 1.5, (6, N))
+    return circuit, rng.uniform(-2, 2, shape), x, compile_circuit(circuit, shape, N)
+
+
+def states_of(x):
+    return engine.states(encodings.angle, torch.tensor(x), N)
+
+
+def pennylane_metric(case, function, **options):
+    circuit, w, x, _ = case
+    device = qml.device("default.qubit", wires=N + 1)
+
+    @qml.qnode(device)
+    def node(weights, event):
+        encodings.angle(event, range(N))
+        circuit(weights, range(N))
+        return qml.expval(qml.Z(0))
+
+    total = 0
+    for event in x:
+        metric = function(node, **options)(pnp.array(w, requires_grad=True), pnp.array(event, requires_grad=False))
+        total = total + np.asarray(metric).reshape(w.size, w.size)
+    return total / len(x)
+
+
+def test_full_metric_against_pennylane(case):
+    _, w, x, program = case
+    ours = geometry.metric_tensor(program, torch.tensor(w), states_of(x))
+    np.testing.assert_allclose(ours, pennylane_metric(case, qml.adjoint_metric_tensor), atol=1e-12)
+
+
+def test_block_diagonal_metric_against_pennylane(case):
+    _, w, x, program = case
+    ours = geometry.metric_tensor(program, torch.tensor(w), states_of(x), "block-diag")
+    np.testing.assert_allclose(ours, pennylane_metric(case, qml.metric_tensor, approx="block-diag"), atol=1e-12)
+
+
+def test_diagonal_is_the_diagonal(case):
+    _, w, x, program = case
+    full = geometry.metric_tensor(program, torch.tensor(w), states_of(x))
+    diagonal = geometry.metric_tensor(program, torch.tensor(w), states_of(x), "diag")
+    np.testing.assert_allclose(diagonal, torch.diag(torch.diagonal(full)), atol=1e-12)
+
+
+def test_it_is_a_mean_over_events_and_partial_means_add_up(case):
+    _, w, x, program = case
+    whole = geometry.metric_tensor(program, torch.tensor(w), states_of(x))
+    parts = [geometry.metric_tensor(program, torch.tensor(w), states_of(x[i : i + 2])) for i in (0, 2, 4)]
+    np.testing.assert_allclose(sum(parts) / 3, whole, atol=1e-12)
+    np.testing.assert_allclose(whole, whole.mT, atol=1e-14)
+    assert torch.linalg.eigvalsh(whole).min() > -1e-12
+
+
+def test_it_is_the_definition(case):
+    """1 - |⟨ψ(θ)|ψ(θ + ε d)⟩|² = ε² dᵀ G d to leading order, averaged over events."""
+    _, w, x, program = case
+    states = states_of(x)
+    d = np.random.default_rng(1).normal(size=w.shape)
+    eps = 1e-3
+    a, b = (run(program, states, program.angles(torch.tensor(w + s * eps * d / 2))) for s in (-1, 1))
+    loss = (1 - torch.linalg.vecdot(a, b).abs().square()).mean()
+    G = geometry.metric_tensor(program, torch.tensor(w), states)
+    flat = torch.tensor(d).reshape(-1)
+    assert loss.item() / eps**2 == pytest.approx((flat @ G @ flat).item(), rel=1e-5)
+
+
+def test_gate_by_gate_equals_dense(case, monkeypatch):
+    _, w, x, program = case
+    dense = geometry.metric_tensor(program, torch.tensor(w), states_of(x))
+    monkeypatch.setattr(geometry, "DENSE_QUBITS", 0)
+    np.testing.assert_allclose(geometry.metric_tensor(program, torch.tensor(w), states_of(x)), dense, atol=1e-12)
+
+
+def test_shared_and_curved_weights_follow_the_chain_rule():
+    def shared(w, wires):
+        qml.RX(w[0], wires=wires[0])
+        qml.CNOT(wires=wires[:2])
+        qml.RY(2 * w[0] + w[1], wires=wires[1])
+
+    def curved(w, wires):
+        qml.RX(w[0] ** 2, wires=wires[0])
+        qml.CNOT(wires=wires[:2])
+        qml.RY(torch.sin(w[1]), wires=wires[1])
+
+    states = engine.states(encodings.angle, torch.tensor(np.random.default_rng(0).uniform(0, 2, (5, 2))), 2)
+    w, d, eps = torch.tensor([0.7, -1.1]), torch.tensor([0.3, 0.8]), 1e-3
+    w, d = w.double(), d.double()
+    for circuit in (shared, curved):
+        program = compile_circuit(circuit, (2,), 2)
+        a, b = (run(program, states, program.angles(w + s * eps * d / 2)) for s in (-1, 1))
+        loss = (1 - torch.linalg.vecdot(a, b).abs().square()).mean()
+        G = geometry.metric_tensor(program, w, states)
+        assert loss.item() / eps**2 == pytest.approx((d @ G @ d).item(), rel=1e-5)
+
+
+def test_factor_and_its_error():
+    states = states_of(np.random.default_rng(0).uniform(-1, 1, (50, N)))
+    rho = states.mT @ states.conj() / 50
+    L, lost = geometry.factor(rho)
+    torch.testing.assert_close(L.mT @ L.conj(), rho)
+    assert lost <= 1e-14
+    shorter, lost = geometry.factor(rho, tolerance=1e-3)
+    assert 0 < lost <= 1e-3 and len(shorter) < len(L)
+    assert torch.linalg.matrix_norm(shorter.mT @ shorter.conj() - rho, "nuc").item() == pytest.approx(lost)
+
+
+def test_unknown_approximation():
+    program = compile_circuit(layered, (1, N, 2), N)
+    with pytest.raises(InputError, match="expected full, block-diag or diag"):
+        geometry.metric_tensor(program, torch.zeros(1, N, 2, dtype=torch.float64), states_of(np.zeros((2, N))), "none")
