@@ -109,6 +109,8 @@ def test_nothing_is_awarded_for_one_seed_missing_models_or_other_events():
 def test_seeds_are_paired_by_their_number():
     runs = invented({"new": BOTH, "cut": BOTH}, KINDS, seeds=4, trains=("qcd",))
     whole = summarise(rows_of(runs))
+    assert whole[0].mean["auc"] == pytest.approx(np.mean(whole[0].auc)) and len(set(whole[0].auc)) == 4
+    assert whole[0].sd["auc"] == pytest.approx(np.std(whole[0].auc, ddof=1))
     less = summarise(rows_of([r for r in runs if (r.detector, r.seed) not in (("new", 0), ("cut", 3))]))
     assert less[0].minus(less[1]).value == pytest.approx((whole[0].auc[1:3] - whole[1].auc[1:3]).mean())
 

@@ -106,8 +106,8 @@ def test_jets_are_matched_by_default(process):
 
 def test_leptons_are_prompt_and_features_follow_from_objects():
     """Each feature recomputed from the objects, on batches in which leptons from b decays abound."""
-    selection = EventSelection(lepton_pt=10.0)
-    batch = generate.Generator(cards.load_card("ttbar"), 2).events(60)
+    selection = EventSelection(lepton_pt=3.0)
+    batch = generate.Generator(cards.load_card("ttbar"), 2).events(250)
     events = select_events(batch, cards.load_card("ttbar"), selection, 0, lambda name: None)
     record = Record.of(batch)
     prompt = record.ancestor(np.arange(len(record.pdg_id)), 24) != 0
