@@ -60,12 +60,14 @@ def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> A
 
 
 def source_digest(cls: type) -> str:
-    """Short hash of the module that ``cls`` is written in: an edited detector is another detector."""
-    try:
-        text = inspect.getsource(sys.modules[cls.__module__])
-    except (OSError, TypeError, KeyError):
-        text = cls.__qualname__
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    """Short hash of the modules that ``cls`` and its bases are written in: an edited detector is another detector."""
+    digest = hashlib.sha256()
+    for module in sorted({base.__module__ for base in cls.__mro__}):
+        try:
+            digest.update(inspect.getsource(sys.modules[module]).encode())
+        except (OSError, TypeError, KeyError):  # built in, or typed into a notebook
+            digest.update(module.encode())
+    return digest.hexdigest()[:10]
 
 
 def registered_name(group: str, cls: type) -> str | None:

@@ -1,6 +1,7 @@
 """The contracts, over everything registered: a new detector or representation is tested by being there."""
 
 import json
+import linecache
 
 import numpy as np
 import pytest
@@ -240,3 +241,15 @@ def test_a_function_as_parameter_says_what_to_do(tmp_path):
     fitted.n_components = print
     with pytest.raises(InputError, match="register a function"):
         save(fitted, tmp_path / "m")
+
+
+def test_an_edited_base_class_is_another_detector(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "from classical.pca import PCA\n\n\nclass Base(PCA):\n    factor = 1\n"
+    (tmp_path / "edited_base.py").write_text(text)
+    (tmp_path / "edited_child.py").write_text("from edited_base import Base\n\n\nclass Child(Base):\n    pass\n")
+    before = registry.source_digest(detector.find("edited_child:Child"))
+    assert before == registry.source_digest(detector.find("edited_child:Child"))
+    (tmp_path / "edited_base.py").write_text(text.replace("1", "2"))
+    linecache.checkcache()
+    assert registry.source_digest(detector.find("edited_child:Child")) != before

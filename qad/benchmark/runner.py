@@ -172,6 +172,8 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
             skipped.append({"detector": spec.label, "representation": name, "reason": reason})
             continue
         chain = study.representations[name]
+        steps = [type(representations.get(s.use, **s.params)) for s in (*chain.steps, *chain.tabular)]
+        sources = [registry.source_digest(cls) for cls in (detector.find(spec.use), *steps)]
         for train in study.train:
             for seed in study.seeds:
                 configuration = {
@@ -182,7 +184,7 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     "tabular": [s.model_dump() for s in chain.tabular],
                     "detector": spec.use,
                     "params": spec.params,
-                    "source": registry.source_digest(detector.find(spec.use)),
+                    "source": sources,
                     "seed": seed,
                     "qad": qad.__version__,
                     "schema_version": SCHEMA_VERSION,

@@ -17,7 +17,7 @@ import torch
 
 from qad.errors import InputError
 
-#: ρ̄ of 12 qubits takes 256 MiB, and its eigenvectors minutes.
+#: ρ̄ of 12 qubits is 4096 × 4096: 256 MiB, and its eigenvectors cost some 10¹² operations.
 MOST_QUBITS = 12
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 ROTATIONS = {"RX": "X", "RY": "Y", "RZ": "Z", "PhaseShift": "Z", "U1": "Z", "IsingXX": "XX", "IsingYY": "YY", "IsingZZ": "ZZ"}
@@ -130,11 +130,6 @@ class Program:
     n_angles: int
     linear: tuple[torch.Tensor, torch.Tensor] | None = None
     retrace: Callable[[torch.Tensor], torch.Tensor] | None = field(default=None, repr=False)
-
-    @property
-    def n_parameters(self) -> int:
-        """Number of trainable weights."""
-        return int(np.prod(self.shape))
 
     def angles(self, weights: torch.Tensor) -> torch.Tensor:
         """The angles φ ``(n_angles,)`` of the rotations, differentiable in ``weights``."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pennylane as qml
 
-from qad.errors import did_you_mean
+from qad.errors import InputError, did_you_mean
 
 #: Where the trainable scale of arXiv:2502.17301 converges, quoted by its authors.
 PUBLISHED_SCALE = 7.268
@@ -52,7 +52,5 @@ ENCODINGS = {
 def get(name: str) -> Encoding:
     """The encoding called ``name``."""
     if name not in ENCODINGS:
-        from qad.errors import InputError
-
         raise InputError(did_you_mean(name, ENCODINGS, "encoding"))
     return ENCODINGS[name]
