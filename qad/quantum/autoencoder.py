@@ -13,7 +13,7 @@ from qad import networks
 from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
-from qad.quantum.circuit import check_size, compile_circuit
+from qad.quantum.program import check_size, compile_program
 from qad.training import train
 
 #: Weights → the kept rows of the unitary.
@@ -68,7 +68,7 @@ class QuantumAutoencoder(Detector):
             raise InputError(f"encoding '{self.encoding}' takes a table; this detector takes {self.takes}: use '1p1q'")
         ansatz = ansatze.get(self.ansatz)
         shape = ansatz.shape(n)
-        program = compile_circuit(ansatz.function, shape, n)
+        program = compile_program(ansatz.function, shape, n)
         rho = engine.mean_state(self._encoder(), networks.tensor(X, torch.float64), n)
         self.ceiling_, ideal = engine.ceiling(rho, self.latent)
 

@@ -1,301 +1,40 @@
-"""Compile a PennyLane quantum function into a Program: Pauli rotations by trainable angles between fixed gates.
-
-A rotation is exp(-i φ/2 P) with P a Pauli word. Whatever else depends on the weights is taken apart by PennyLane until
-only such rotations remain (global phases are dropped). The angles φ = A θ + b of most circuits depend linearly on the weights:
-then PennyLane is asked once, and never again while training. Otherwise φ(θ) is traced anew at each θ.
-"""
+"""A circuit is an encoding and an ansatz, both ordinary PennyLane quantum functions, on a number of qubits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
-import pennylane as qml
 import torch
 
-from qad.errors import InputError
-
-#: ρ̄ of 12 qubits is 4096 × 4096: 256 MiB, and its eigenvectors cost some 10¹² operations.
-MOST_QUBITS = 12
-COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-ROTATIONS = {"RX": "X", "RY": "Y", "RZ": "Z", "PhaseShift": "Z", "U1": "Z", "IsingXX": "XX", "IsingYY": "YY", "IsingZZ": "ZZ"}
-PHASES = ("Identity", "Barrier", "GlobalPhase", "Snapshot")
+from qad.quantum import engine
+from qad.quantum.program import Program, compile_program
 
 
 @dataclass(frozen=True)
-class Rotation:
-    """exp(-i φ/2 P) with φ the angle number ``slot`` and P the Pauli ``word`` on ``wires``."""
+class Circuit:
+    """|ψ(x, θ)⟩ = U(θ)|φ(x)⟩ on ``n_qubits``, wires 0 … n-1, qubit 0 the most significant bit of a basis index.
 
-    wires: tuple[int, ...]
-    word: str
-    slot: int
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A ``matrix`` ``(2^k, 2^k)`` on the k ``wires``."""
-
-    wires: tuple[int, ...]
-    matrix: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """A permutation of basis states: (Pψ)[i] = ψ[index[i]]; ``inverse`` undoes it."""
-
-    index: torch.Tensor
-    inverse: torch.Tensor
-    parts: tuple[tuple[int, ...], ...] = ()  # wires of each gate that was joined into it
-
-
-Step = Rotation | Fixed | Permutation
-
-
-def check_size(n_qubits: int) -> None:
-    """Raise :class:`InputError` for numbers of qubits whose mean state does not fit on this engine."""
-    if not 1 <= n_qubits <= MOST_QUBITS:
-        raise InputError(f"expected 1 to {MOST_QUBITS} qubits on the exact engine, got {n_qubits}: give fewer particles "
-                         "or features (each takes a qubit)")
-
-
-def record(function: Callable[..., None], *args: Any, n_qubits: int, **kwargs: Any) -> list[Any]:
-    """The operations a quantum function queues on wires 0 … n-1. Raises :class:`InputError` if it measures."""
-    tape = qml.tape.make_qscript(function)(*args, list(range(n_qubits)), **kwargs)
-    if tape.measurements:
-        raise InputError(f"{_name(function)} contains a measurement; a circuit here is gates only")
-    outside = [w for op in tape.operations for w in op.wires if w not in range(n_qubits)]
-    if outside:
-        raise InputError(f"{_name(function)} acts on wire {outside[0]}; it is given the {n_qubits} wires 0 to {n_qubits - 1}")
-    return list(tape.operations)
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", str(function))
-
-
-def _depends(op: Any) -> bool:
-    return any(isinstance(p, torch.Tensor) and p.requires_grad for p in op.parameters)
-
-
-def _pieces(operations: Sequence[Any]) -> Iterator[Any]:
-    """Operations taken apart until each is a Pauli rotation by an angle that depends on the weights, or a fixed matrix."""
-    for op in operations:
-        if op.name in PHASES:
-            continue
-        if _depends(op):
-            if op.name in ROTATIONS or op.name in ("PauliRot", "MultiRZ"):
-                yield op
-            elif op.has_decomposition:
-                yield from _pieces(op.decomposition())
-            else:
-                raise InputError(f"the trainable gate {op.name} is not made of Pauli rotations; write it with RX, RY, RZ, Rot, "
-                                 "PauliRot, … instead")
-        elif op.has_matrix:
-            yield op
-        elif op.has_decomposition:
-            yield from _pieces(op.decomposition())
-        else:
-            raise InputError(f"the gate {op.name} has no matrix; the exact engine runs unitary gates only")
-
-
-def _word(op: Any) -> str:
-    if op.name == "PauliRot":
-        return op.hyperparameters["pauli_word"]
-    return "Z" * len(op.wires) if op.name == "MultiRZ" else ROTATIONS[op.name]
-
-
-def _permutation_of(matrix: np.ndarray, wires: Sequence[int], n: int) -> np.ndarray | None:
-    """index with (Mψ)[i] = ψ[index[i]] if the matrix only permutes basis states, else None."""
-    if not np.allclose(np.abs(matrix) ** 2, matrix):
-        return None
-    source = np.argmax(matrix.real, axis=1)
-    bits = [n - 1 - w for w in wires]  # of the first wire first
-    k = len(bits)
-    basis = np.arange(2**n)
-    local = sum(((basis >> b) & 1) << (k - 1 - j) for j, b in enumerate(bits))
-    moved = source[local]
-    cleared = basis & ~np.int64(sum(1 << b for b in bits))
-    return cleared | sum(((moved >> (k - 1 - j)) & 1) << b for j, b in enumerate(bits))
-
-
-@dataclass(frozen=True)
-class Program:
-    """A compiled circuit on ``n_qubits``: ``steps`` in order, and how the angles of its rotations follow from the weights."""
-
-    n_qubits: int
-    shape: tuple[int, ...]
-    steps: tuple[Step, ...]
-    n_angles: int
-    linear: tuple[torch.Tensor, torch.Tensor] | None = None
-    retrace: Callable[[torch.Tensor], torch.Tensor] | None = field(default=None, repr=False)
-
-    def angles(self, weights: torch.Tensor) -> torch.Tensor:
-        """The angles φ ``(n_angles,)`` of the rotations, differentiable in ``weights``."""
-        if self.linear is not None:
-            A, b = (t.to(weights) for t in self.linear)
-            return A @ weights.reshape(-1) + b
-        # tracing tells trainable gates by requires_grad
-        return self.retrace(weights) if weights.requires_grad else self.retrace(weights.clone().requires_grad_()).detach()
-
-    def jacobian(self, weights: torch.Tensor) -> torch.Tensor:
-        """∂φ/∂θ, ``(n_angles, n_parameters)``."""
-        if self.linear is not None:
-            return self.linear[0].to(weights)
-        flat = weights.detach().reshape(-1)
-        return torch.autograd.functional.jacobian(lambda w: self.angles(w.reshape(self.shape)), flat)
-
-    def to(self, device: torch.device | str, dtype: torch.dtype) -> Program:
-        """The same program with its fixed gates on ``device`` in the complex type of ``dtype``."""
-        def moved(step: Step) -> Step:
-            if isinstance(step, Fixed):
-                return Fixed(step.wires, step.matrix.to(device, COMPLEX[dtype]))
-            if isinstance(step, Permutation):
-                return Permutation(step.index.to(device), step.inverse.to(device), step.parts)
-            return step
-
-        return Program(self.n_qubits, self.shape, tuple(map(moved, self.steps)), self.n_angles, self.linear, self.retrace)
-
-
-def compile_circuit(function: Callable[..., None], shape: Sequence[int], n_qubits: int) -> Program:
-    """The :class:`Program` of a quantum function ``f(weights, wires)`` with weights of ``shape``.
-
-    Raises :class:`InputError` if it measures, has no trainable weight, or a trainable gate is not made of Pauli rotations.
+    encoding   quantum function ``f(x, wires)`` that writes a batch of events into |φ(x)⟩, broadcasting over ``x[..., i]``
+    ansatz     quantum function ``f(weights, wires)``, U(θ)
+    shape      shape of the weights θ
     """
-    check_size(n_qubits)
-    shape = tuple(shape)
 
-    def trace(weights: torch.Tensor) -> tuple[tuple[Step, ...], torch.Tensor]:
-        steps: list[Step] = []
-        angles: list[torch.Tensor] = []
-        permutation: np.ndarray | None = None
-        joined: list[tuple[int, ...]] = []
-        for op in [*_pieces(record(function, weights, n_qubits=n_qubits)), None]:
-            fixed = None if op is None or _depends(op) else np.asarray(op.matrix())
-            wires = () if op is None else tuple(op.wires)
-            step = None if fixed is None else _permutation_of(fixed, wires, n_qubits)
-            if step is not None:
-                permutation = step if permutation is None else permutation[step]
-                joined.append(wires)
-                continue
-            if permutation is not None:
-                index = torch.from_numpy(permutation)
-                steps.append(Permutation(index, torch.argsort(index), tuple(joined)))
-                permutation, joined = None, []
-            if op is None:
-                break
-            if fixed is not None:
-                steps.append(Fixed(wires, torch.as_tensor(fixed, dtype=torch.complex128)))
-                continue
-            word = _word(op)
-            used = [i for i, letter in enumerate(word) if letter != "I"]
-            steps.append(Rotation(tuple(wires[i] for i in used), "".join(word[i] for i in used), len(angles)))
-            angles.append(torch.as_tensor(op.parameters[0]).to(weights.dtype))
-        if not angles:
-            raise InputError(f"{_name(function)} has no gate that depends on its weights of shape {shape}: nothing to train")
-        return tuple(steps), torch.stack([a.reshape(()) for a in angles])
+    encoding: Callable[..., None]
+    ansatz: Callable[..., None]
+    shape: tuple[int, ...]
+    n_qubits: int
 
-    generator = torch.Generator().manual_seed(1)
-    probes = [torch.empty(shape, dtype=torch.float64).uniform_(-3, 3, generator=generator).requires_grad_() for _ in range(2)]
-    try:
-        (steps, first), (_, second) = trace(probes[0]), trace(probes[1])
-    except (IndexError, ValueError, TypeError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{_name(function)} cannot be run with weights of shape {shape} on {n_qubits} qubits: "
-                         f"{error}") from error
-    rows = [torch.autograd.grad(a, probes[0], retain_graph=True)[0].reshape(-1) for a in first]
-    A = torch.stack(rows)
-    b = first.detach() - A @ probes[0].detach().reshape(-1)
-    linear = torch.allclose(second.detach(), A @ probes[1].detach().reshape(-1) + b, atol=1e-10)
-    if linear:
-        return Program(n_qubits, shape, steps, len(first), linear=(A, b))
-    return Program(n_qubits, shape, steps, len(first), retrace=lambda weights: trace(weights)[1])
+    @cached_property
+    def program(self) -> Program:
+        """The compiled ansatz."""
+        return compile_program(self.ansatz, self.shape, self.n_qubits)
 
+    def states(self, X: torch.Tensor) -> torch.Tensor:
+        """Encoded events |φ(x)⟩, ``(B, 2^n)``."""
+        return engine.states(self.encoding, X, self.n_qubits)
 
-def _axes(vectors: torch.Tensor, wires: Sequence[int], n: int) -> torch.Tensor:
-    """Rows ``(B, 2^n)`` viewed as ``(B, 2, …, 2)`` with the axes of ``wires`` moved to the end."""
-    return vectors.reshape(len(vectors), *(2,) * n).movedim([1 + w for w in wires], list(range(-len(wires), 0)))
-
-
-def _back(tensor: torch.Tensor, wires: Sequence[int]) -> torch.Tensor:
-    return tensor.movedim(list(range(-len(wires), 0)), [1 + w for w in wires]).reshape(len(tensor), -1)
-
-
-def apply_matrix(vectors: torch.Tensor, matrix: torch.Tensor, wires: Sequence[int], n: int) -> torch.Tensor:
-    """M ψ for each row of ``vectors`` ``(B, 2^n)``; ``matrix`` ``(2^k, 2^k)``, or ``(B, 2^k, 2^k)`` with one for each row."""
-    t = _axes(vectors, wires, n)
-    shape = t.shape
-    flat = t.reshape(len(vectors), -1, 2 ** len(wires))
-    return _back((flat @ matrix.mT).reshape(shape), wires)
-
-
-def apply_word(vectors: torch.Tensor, word: str, wires: Sequence[int], n: int) -> torch.Tensor:
-    """P ψ for each row, P a Pauli word: flips and signs, no multiplication of matrices."""
-    t = vectors.reshape(len(vectors), *(2,) * n)
-    flips = [1 + w for w, p in zip(wires, word, strict=True) if p in "XY"]
-    if flips:
-        t = t.flip(flips)
-    factor = 1
-    for w, p in zip(wires, word, strict=True):
-        if p == "X":
-            continue
-        # Z: diag(1, -1). Y after the flip: rows get -i and i
-        values = [1, -1] if p == "Z" else [-1j, 1j]
-        shape = [1] * (n + 1)
-        shape[1 + w] = 2
-        factor = factor * torch.tensor(values, dtype=vectors.dtype, device=vectors.device).reshape(shape)
-    return (t * factor).reshape(len(vectors), -1)
-
-
-def rotate(vectors: torch.Tensor, step: Rotation, angle: torch.Tensor, n: int) -> torch.Tensor:
-    """exp(-i angle/2 P) ψ = cos(angle/2) ψ - i sin(angle/2) P ψ for each row of ``vectors``."""
-    half = angle / 2
-    if len(step.wires) > 1:
-        return torch.cos(half) * vectors - 1j * torch.sin(half) * apply_word(vectors, step.word, step.wires, n)
-    c, s = torch.cos(half), torch.sin(half)
-    low, high = vectors.reshape(len(vectors), 2 ** step.wires[0], 2, -1).unbind(2)
-    if step.word == "X":
-        pair = c * low - 1j * s * high, c * high - 1j * s * low
-    elif step.word == "Y":
-        pair = c * low - s * high, c * high + s * low
-    else:
-        phase = torch.complex(c, s)
-        pair = phase.conj() * low, phase * high
-    return torch.stack(pair, 2).reshape(len(vectors), -1)
-
-
-def forward(program: Program, step: Step, vectors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """G ψ for each row of ``vectors``, G one step of the program."""
-    if isinstance(step, Permutation):
-        return vectors[:, step.index]
-    if isinstance(step, Fixed):
-        return apply_matrix(vectors, step.matrix, step.wires, program.n_qubits)
-    return rotate(vectors, step, angles[step.slot], program.n_qubits)
-
-
-def leftward(program: Program, step: Step, rows: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """⟨r| G for each of ``rows``: Gᵀ applied to a vector. X and Z are symmetric, Y changes sign."""
-    if isinstance(step, Permutation):
-        return rows[:, step.inverse]
-    if isinstance(step, Fixed):
-        return apply_matrix(rows, step.matrix.mT, step.wires, program.n_qubits)
-    sign = -1 if step.word.count("Y") % 2 else 1
-    return rotate(rows, step, sign * angles[step.slot], program.n_qubits)
-
-
-def backward(program: Program, step: Step, vectors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """G† ψ for each row of ``vectors``."""
-    if isinstance(step, Permutation):
-        return vectors[:, step.inverse]
-    if isinstance(step, Fixed):
-        return apply_matrix(vectors, step.matrix.mH, step.wires, program.n_qubits)
-    return rotate(vectors, step, -angles[step.slot], program.n_qubits)
-
-
-def run(program: Program, vectors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """U ψ for each row of ``vectors`` ``(B, 2^n)``."""
-    for step in program.steps:
-        vectors = forward(program, step, vectors, angles)
-    return vectors
+    def rows(self, weights: torch.Tensor, latent: int) -> torch.Tensor:
+        """The rows of U(θ) that keep the first ``latent`` qubits and ask |0…0⟩ of the others, ``(2^latent, 2^n)``."""
+        return engine.kept_rows(self.program, weights, latent)

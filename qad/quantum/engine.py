@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from qad.errors import InputError
-from qad.quantum.circuit import COMPLEX, PHASES, Program, apply_matrix, check_size, leftward, record
+from qad.quantum.program import COMPLEX, PHASES, Program, apply_matrix, check_size, leftward, record
 
 
 class Gate(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from qad.errors import InputError
-from qad.quantum.circuit import Permutation, Program, Rotation, Step, apply_word, backward, forward
+from qad.quantum.program import Permutation, Program, Rotation, Step, apply_word, backward, forward
 
 Approximation = Literal["full", "block-diag", "diag"]
 #: Up to here V_p is kept as a dense matrix; beyond, vectors are carried back gate by gate.

@@ -11,14 +11,14 @@ from qiskit.quantum_info import Statevector
 
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
-from qad.quantum.circuit import check_size, compile_circuit
+from qad.quantum.program import check_size, compile_program
 from tests.reference import dense
 
 seeds = st.integers(0, 2**31)
 
 
 def compiled(function, shape):
-    return compile_circuit(function, shape, shape[-2] if len(shape) > 1 else shape[-1])
+    return compile_program(function, shape, shape[-2] if len(shape) > 1 else shape[-1])
 
 
 def random_jets(seed, n_jets, n):
@@ -98,7 +98,7 @@ CIRCUITS = {
 def test_any_pennylane_circuit_works(name):
     n = 4
     circuit, shape, linear = CIRCUITS[name]
-    program = compile_circuit(circuit, shape, n)
+    program = compile_program(circuit, shape, n)
     assert (program.linear is not None) == linear
     w = np.random.default_rng(0).uniform(-3, 3, shape)
     rows = engine.kept_rows(program, torch.tensor(w), 3).numpy()
@@ -200,4 +200,4 @@ def test_circuits_that_cannot_be_trained_are_refused():
                               (idle, "nothing to train"), (outside, "acts on wire 7"),
                               (too_many, "cannot be run with weights")):
         with pytest.raises(InputError, match=sentence):
-            compile_circuit(circuit, (1,), 2)
+            compile_program(circuit, (1,), 2)

@@ -10,7 +10,7 @@ from pennylane import numpy as pnp
 
 from qad.errors import InputError
 from qad.quantum import encodings, engine, geometry
-from qad.quantum.circuit import compile_circuit, run
+from qad.quantum.program import compile_program, run
 
 N = 4
 
@@ -41,7 +41,7 @@ def case(request):
     circuit, shape = CIRCUITS[request.param]
     rng = np.random.default_rng(5)
     x = rng.uniform(-1.5, 1.5, (6, N))
-    return circuit, rng.uniform(-2, 2, shape), x, compile_circuit(circuit, shape, N)
+    return circuit, rng.uniform(-2, 2, shape), x, compile_program(circuit, shape, N)
 
 
 def states_of(x):
@@ -128,7 +128,7 @@ def test_shared_and_curved_weights_follow_the_chain_rule():
     w, d, eps = torch.tensor([0.7, -1.1]), torch.tensor([0.3, 0.8]), 1e-3
     w, d = w.double(), d.double()
     for circuit in (shared, curved):
-        program = compile_circuit(circuit, (2,), 2)
+        program = compile_program(circuit, (2,), 2)
         a, b = (run(program, states, program.angles(w + s * eps * d / 2)) for s in (-1, 1))
         loss = (1 - torch.linalg.vecdot(a, b).abs().square()).mean()
         G = geometry.metric_tensor(program, w, states)
@@ -147,6 +147,6 @@ def test_factor_and_its_error():
 
 
 def test_unknown_approximation():
-    program = compile_circuit(layered, (1, N, 2), N)
+    program = compile_program(layered, (1, N, 2), N)
     with pytest.raises(InputError, match="expected full, block-diag or diag"):
         geometry.metric_tensor(program, torch.zeros(1, N, 2, dtype=torch.float64), states_of(np.zeros((2, N))), "none")

@@ -5,7 +5,7 @@ import torch
 
 from qad.errors import InputError
 from qad.quantum import encodings, engine, geometry
-from qad.quantum.circuit import compile_circuit
+from qad.quantum.program import compile_program
 from qad.quantum.optimizers import NaturalGradient, solve
 
 N = 4
@@ -17,7 +17,7 @@ def circuit(w, wires):
 
 @pytest.fixture(scope="module")
 def problem():
-    program = compile_circuit(circuit, (2, N, 3), N)
+    program = compile_program(circuit, (2, N, 3), N)
     x = torch.tensor(np.random.default_rng(0).uniform(-1, 1, (60, N)))
     states = engine.states(encodings.angle, x, N)
     return program, states, states.mT @ states.conj() / len(states)
