@@ -5,8 +5,8 @@ import torch
 
 from qad.errors import InputError
 from qad.quantum import encodings, engine, geometry
-from qad.quantum.program import compile_program
 from qad.quantum.optimizers import NaturalGradient, solve
+from qad.quantum.program import compile_program
 
 N = 4
 
