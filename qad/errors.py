@@ -20,6 +20,10 @@ class MissingExtra(ImportError):
     """An optional package is not installed. The message names the line to type."""
 
 
+class DeadParameterWarning(UserWarning):
+    """Trainable weights that cannot change any score: they cost training time and count for nothing."""
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional ``module``, or raise :class:`MissingExtra` naming the ``pip install`` line for ``extra``."""
     try:

@@ -1,4 +1,4 @@
-"""Find detectors and representations by name, ours and other packages', through entry points.
+"""Find detectors, representations, encodings and ansätze by name, ours and other packages', through entry points.
 
 A third-party package that declares ``[project.entry-points."qad.detectors"]`` appears here without being imported;
 ``module:Class`` reaches a class that is not registered.
@@ -19,6 +19,8 @@ from qad.errors import InputError, did_you_mean
 
 DETECTORS = "qad.detectors"
 REPRESENTATIONS = "qad.representations"
+ENCODINGS = "qad.encodings"
+ANSATZE = "qad.ansatze"
 
 
 @cache
@@ -31,9 +33,12 @@ def names(group: str) -> list[str]:
     return sorted(_table(group))
 
 
-def find(group: str, name: str) -> type[Any]:
-    """The class registered as ``name``, or named as ``module:Class``. Raises :class:`InputError` if there is none."""
-    what = group.removeprefix("qad.").removesuffix("s")
+def find(group: str, name: str, installed_only: bool = False) -> Any:
+    """What is registered as ``name``, or named as ``module:Class``. Raises :class:`InputError` if there is none.
+
+    ``installed_only``: no ``module:Class``, for names that come from a file.
+    """
+    what = {ANSATZE: "ansatz"}.get(group, group.removeprefix("qad.").removesuffix("s"))
     table = _table(group)
     if name in table:
         try:
@@ -41,7 +46,7 @@ def find(group: str, name: str) -> type[Any]:
         except (ImportError, AttributeError) as broken:
             raise InputError(f"{what} '{name}' is registered as {table[name].value}, but loading it fails: {broken}") \
                 from broken
-    if re.fullmatch(r"[\w.]+:\w+", name):
+    if not installed_only and re.fullmatch(r"[\w.]+:\w+", name):
         module, _, cls = name.partition(":")
         try:
             return getattr(importlib.import_module(module), cls)

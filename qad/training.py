@@ -1,12 +1,20 @@
-"""The one torch loop: Adam, shuffled batches, early stopping on a background loss, the best weights kept."""
+"""The one torch loop: shuffled batches, early stopping on a background loss, the best weights kept, resumed after a kill."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from qad.errors import InputError
+from qad.persistence import atomic_write
 
 
 @dataclass
@@ -22,53 +30,129 @@ class History:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file from which training goes on after a kill with the same bits.
+
+    path   safetensors: numbers and JSON, nothing that executes
+    key    says what is trained on what; a file with another key is refused
+    every  seconds between two writes
+    """
+
+    path: Path
+    key: str
+    every: float = 10.0
+
+
 def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,
           learning_rate: float, data: torch.Tensor | None = None, batch_size: int = 256,
           validation: Callable[[], torch.Tensor] | None = None, patience: int = 10, tolerance: float = 0.0,
-          seed: int = 0) -> History:
+          seed: int = 0, optimizer: torch.optim.Optimizer | None = None, checkpoint: Checkpoint | None = None) -> History:
     """Minimise ``loss`` over ``parameters`` and leave the best weights in them.
 
     loss        given a batch of ``data`` (or None: a loss that needs no batches), returns a scalar
     validation  loss on background held back, after each epoch; without it the training loss decides what is best
     patience    stop after this many epochs without an improvement larger than ``tolerance``
+    optimizer   over ``parameters``; by default Adam with ``learning_rate``
+    checkpoint  where to write, and go on from, what is done so far
     """
     parameters = list(parameters)
-    optimizer = torch.optim.Adam(parameters, lr=learning_rate)
+    optimizer = optimizer or torch.optim.Adam(parameters, lr=learning_rate)
     shuffle = torch.Generator().manual_seed(seed)
-    history = History()
-    best, kept = float("inf"), [p.detach().clone() for p in parameters]
-    mark, waited = float("inf"), 0
-    for epoch in range(epochs):
+    done = _Progress(parameters, optimizer, shuffle, [p.detach().clone() for p in parameters])
+    if checkpoint is not None:
+        done.read(checkpoint)
+    history, written = done.history, time.monotonic()
+    for epoch in range(len(history.train), epochs):
+        if done.waited >= patience:
+            break
         if data is None:
             batches: list[torch.Tensor | None] = [None]
         else:
-            batches = list(data[torch.randperm(len(data), generator=shuffle)].split(batch_size))
+            batches = list(data[torch.randperm(len(data), generator=shuffle).to(data.device)].split(batch_size))
         before = [p.detach().clone() for p in parameters] if data is None else None
         total, count = 0.0, 0
         for batch in batches:
-            optimizer.zero_grad()
-            value = loss(batch)
-            value.backward()
-            optimizer.step()
+            def closure(batch: torch.Tensor | None = batch) -> torch.Tensor:
+                optimizer.zero_grad()
+                value = loss(batch)
+                if value.requires_grad:  # not where an optimiser asks for the loss alone
+                    value.backward()
+                return value.detach()
+
             weight = 1 if batch is None else len(batch)
-            total, count = total + float(value.detach()) * weight, count + weight
+            total, count = total + float(optimizer.step(closure)) * weight, count + weight
         history.train.append(total / count)
         if validation is not None:
             with torch.no_grad():
                 history.validation.append(float(validation()))
         now = history.validation[-1] if validation is not None else history.train[-1]
-        if now < best:
-            best, history.best_epoch = now, epoch
+        if now < done.best:
+            done.best, history.best_epoch = now, epoch
             # a full-batch loss belongs to the weights before the step
             source = before if before is not None and validation is None else parameters
-            kept = [p.detach().clone() for p in source]
-        if now < mark - tolerance:
-            mark, waited = now, 0
+            done.kept = [p.detach().clone() for p in source]
+        if now < done.mark - tolerance:
+            done.mark, done.waited = now, 0
         else:
-            waited += 1
-            if waited >= patience:
-                break
+            done.waited += 1
+        if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
+            done.write(checkpoint)
+            written = time.monotonic()
     with torch.no_grad():
-        for p, k in zip(parameters, kept, strict=True):
+        for p, k in zip(parameters, done.kept, strict=True):
             p.copy_(k)
     return history
+
+
+@dataclass
+class _Progress:
+    """All that the loop needs to go on."""
+
+    parameters: list[torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    shuffle: torch.Generator
+    kept: list[torch.Tensor]
+    best: float = float("inf")
+    mark: float = float("inf")
+    waited: int = 0
+    history: History = field(default_factory=History)
+
+    def write(self, to: Checkpoint) -> None:
+        tensors = {"shuffle": self.shuffle.get_state()}
+        numbers: dict[str, dict[str, float]] = {}
+        for i, (p, k) in enumerate(zip(self.parameters, self.kept, strict=True)):
+            tensors[f"parameter/{i}"], tensors[f"kept/{i}"] = p.detach(), k
+            for name, value in self.optimizer.state.get(p, {}).items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"state/{i}/{name}"] = value
+                else:
+                    numbers.setdefault(str(i), {})[name] = value
+        notes = {"key": to.key, "best": self.best, "mark": self.mark, "waited": self.waited,
+                 "history": self.history.as_dict(), "numbers": numbers}
+        arrays = {name: t.cpu().contiguous().clone() for name, t in tensors.items()}
+        atomic_write(to.path, save(arrays, {"training": json.dumps(notes)}))
+
+    def read(self, source: Checkpoint) -> None:
+        if not source.path.exists():
+            return
+        try:
+            with safe_open(source.path, "pt") as file:
+                notes = json.loads((file.metadata() or {})["training"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            raise InputError(f"{source.path} is no checkpoint of a training ({error}); delete it to begin anew") from None
+        if notes["key"] != source.key:
+            raise InputError(f"{source.path} belongs to a training with other settings or events; delete it to begin anew")
+        self.best, self.mark, self.waited = notes["best"], notes["mark"], notes["waited"]
+        self.history = History(**notes["history"])
+        self.shuffle.set_state(tensors["shuffle"])
+        self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(self.parameters)]
+        with torch.no_grad():
+            for i, p in enumerate(self.parameters):
+                p.copy_(tensors[f"parameter/{i}"])
+                for name, value in notes["numbers"].get(str(i), {}).items():
+                    self.optimizer.state[p][name] = value
+                for name, value in tensors.items():
+                    if name.startswith(f"state/{i}/"):
+                        self.optimizer.state[p][name.split("/", 2)[2]] = value.to(p.device)

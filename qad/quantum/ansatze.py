@@ -1,22 +1,46 @@
-"""Ansätze: quantum functions with trainable weights. ``shape(n)`` is the shape of the weights on n qubits.
+"""Ansätze: quantum functions ``f(weights, wires)`` with trainable weights [rad]; latent qubits come first, trash last.
 
-What to use when: ``1p1q`` and ``all-pairs`` are the published autoencoders; each has one layer by design of its authors.
+What to use when
+    ``1p1q``, ``all-pairs``     the published autoencoders, one layer by design of their authors
+    ``trash-latent``            entangles trash with latent qubits only: fewer CNOTs; ``trash-latent-sparse`` fewest
+    ``strongly-entangling``     general: rotations on every qubit and a ring of CNOTs, reaches any unitary with enough layers
+    ``brick-wall``              neighbours only: what hardware likes
+    ``tree``, ``mera``          coarse-graining: pairs are merged level by level, latent qubits are the last to survive
+
+Any PennyLane template or function of your own works the same way: ``ansatz=qml.SimplifiedTwoDesign``, ``shape=…``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import partial
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import pennylane as qml
 
-from qad.errors import InputError, did_you_mean
+from qad import registry
+from qad.errors import InputError
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """A quantum function, and the shape of its weights for ``(qubits, latent, layers)``.
+
+    fixed_depth   one layer is all it has
+    knows_latent  the function takes ``latent=`` as well
+    """
+
+    function: Callable[..., None]
+    shape: Callable[[int, int, int], tuple[int, ...]]
+    fixed_depth: bool = False
+    knows_latent: bool = False
 
 
 def one_particle_one_qubit(weights: Any, wires: Any) -> None:
-    """CNOT on all pairs, then RX, RY, RZ on each qubit; weights ``(qubits, 3)`` [rad] (arXiv:2502.17301).
+    """CNOT on all pairs, then RX, RY, RZ on each qubit; weights ``(qubits, 3)`` (arXiv:2502.17301).
 
     The rotations come last and act on one qubit each, so those of latent qubits and each trash qubit's last RZ
     cannot change the fidelity: of 3n parameters 2·trash are effective.
@@ -30,29 +54,129 @@ def one_particle_one_qubit(weights: Any, wires: Any) -> None:
 
 
 def all_pairs(weights: Any, wires: Any) -> None:
-    """RY(w_q/2) on each qubit, then CNOT on all pairs; weights ``(qubits,)`` [rad] (arXiv:2112.04958)."""
+    """RY(w_q/2) on each qubit, then CNOT on all pairs; weights ``(qubits,)`` (arXiv:2112.04958)."""
     for q, wire in enumerate(wires):
         qml.RY(weights[q] / 2, wires=wire)
     for a, b in combinations(wires, 2):
         qml.CNOT(wires=[a, b])
 
 
-@dataclass(frozen=True)
-class Ansatz:
-    """A quantum function and the shape of its weights for a number of qubits."""
+def trash_latent(weights: Any, wires: Any, latent: int, sparse: bool = False) -> None:
+    """CNOTs trash → latent, RY on each qubit, CNOTs latent → trash; weights ``(layers, qubits)`` (arXiv:2407.07961).
 
-    function: Callable[..., None]
-    shape: Callable[[int], tuple[int, ...]]
+    ``sparse``: each trash qubit is joined to one latent qubit, j to j mod latent, instead of to all.
+    """
+    kept, trash = wires[:latent], wires[latent:]
+    pairs = [(t, kept[j % latent]) for j, t in enumerate(trash)] if sparse else list(product(trash, kept))
+    for layer in weights:
+        for t, k in pairs:
+            qml.CNOT(wires=[t, k])
+        for q, wire in enumerate(wires):
+            qml.RY(layer[q], wires=wire)
+        for t, k in pairs:
+            qml.CNOT(wires=[k, t])
 
 
-ANSATZE = {
-    "1p1q": Ansatz(one_particle_one_qubit, lambda n: (n, 3)),
-    "all-pairs": Ansatz(all_pairs, lambda n: (n,)),
-}
+def strongly_entangling(weights: Any, wires: Any) -> None:
+    """Rot on each qubit and a ring of CNOTs of growing range; weights ``(layers, qubits, 3)`` (arXiv:1804.00633)."""
+    qml.StronglyEntanglingLayers(weights, wires=wires)
 
 
-def get(name: str) -> Ansatz:
-    """The ansatz called ``name``."""
-    if name not in ANSATZE:
-        raise InputError(did_you_mean(name, ANSATZE, "ansatz"))
-    return ANSATZE[name]
+def brick_wall(weights: Any, wires: Any) -> None:
+    """RY, RZ on each qubit, CZ on neighbours, even and odd pairs in turn, RY, RZ at the end; ``(layers + 1, qubits, 2)``."""
+    for depth, layer in enumerate(weights):
+        if depth:
+            for q in range((depth - 1) % 2, len(wires) - 1, 2):
+                qml.CZ(wires=[wires[q], wires[q + 1]])
+        for q, wire in enumerate(wires):
+            qml.RY(layer[q, 0], wires=wire)
+            qml.RZ(layer[q, 1], wires=wire)
+
+
+def _levels(n: int) -> Iterator[list[tuple[int, int]]]:
+    """Pairs (survivor, merged) level by level: the second half of the qubits is folded onto the first until one is left."""
+    while n > 1:
+        half = (n + 1) // 2
+        yield [(i, i + half) for i in range(n - half)]
+        n = half
+
+
+def _blocks(n: int, disentangle: bool) -> list[tuple[int, int]]:
+    found = []
+    for level in _levels(n):
+        if disentangle:  # across the pairs: the merged one of a pair with the survivor of the next
+            found += [(merged, other) for (_, merged), (other, _) in pairwise(level)]
+        found += [(merged, survivor) for survivor, merged in level]
+    return found
+
+
+def tree(weights: Any, wires: Any, disentangle: bool = False) -> None:
+    """Tree tensor network of blocks RY, RZ, RY, RZ, CNOT on pairs, qubit 0 at the root; weights ``(blocks, 2, 2)``.
+
+    As in arXiv:2604.06541; ``disentangle``: blocks across neighbouring pairs before each level, MERA (quant-ph/0610099).
+    """
+    for block, pair in zip(weights, _blocks(len(wires), disentangle), strict=True):
+        for angles, q in zip(block, pair, strict=True):
+            qml.RY(angles[0], wires=wires[q])
+            qml.RZ(angles[1], wires=wires[q])
+        qml.CNOT(wires=[wires[q] for q in pair])
+
+
+def mera(weights: Any, wires: Any) -> None:
+    """:func:`tree` with disentanglers; weights ``(blocks, 2, 2)``."""
+    tree(weights, wires, disentangle=True)
+
+
+# registered in pyproject.toml under qad.ansatze
+ONE_PARTICLE_ONE_QUBIT = Ansatz(one_particle_one_qubit, lambda n, latent, layers: (n, 3), fixed_depth=True)
+ALL_PAIRS = Ansatz(all_pairs, lambda n, latent, layers: (n,), fixed_depth=True)
+TRASH_LATENT = Ansatz(trash_latent, lambda n, latent, layers: (layers, n), knows_latent=True)
+TRASH_LATENT_SPARSE = Ansatz(partial(trash_latent, sparse=True), lambda n, latent, layers: (layers, n), knows_latent=True)
+STRONGLY_ENTANGLING = Ansatz(strongly_entangling, lambda n, latent, layers: (layers, n, 3))
+BRICK_WALL = Ansatz(brick_wall, lambda n, latent, layers: (layers + 1, n, 2))
+TREE = Ansatz(tree, lambda n, latent, layers: (len(_blocks(n, False)), 2, 2), fixed_depth=True)
+MERA = Ansatz(mera, lambda n, latent, layers: (len(_blocks(n, True)), 2, 2), fixed_depth=True)
+
+
+def names() -> list[str]:
+    """Registered ansätze."""
+    return registry.names(registry.ANSATZE)
+
+
+def get(ansatz: Any, n_qubits: int, latent: int, layers: int | None = None,
+        shape: Sequence[int] | None = None) -> tuple[Callable[..., None], tuple[int, ...]]:
+    """The quantum function ``f(weights, wires)`` and the shape of its weights.
+
+    ansatz  a registered name, an :class:`Ansatz`, a PennyLane template, or a function with ``shape`` given
+    layers  None: one layer
+    shape   of the weights, where the ansatz does not tell
+
+    Raises :class:`InputError`.
+    """
+    found = registry.find(registry.ANSATZE, ansatz, installed_only=True) if isinstance(ansatz, str) else ansatz
+    name = ansatz if isinstance(ansatz, str) else getattr(ansatz, "__name__", str(ansatz))
+    if layers is not None and (not isinstance(layers, int) or layers < 1):
+        raise InputError(f"layers={layers}: expected a whole number from 1, or None")
+    if isinstance(found, Ansatz):
+        if found.fixed_depth and layers not in (None, 1):
+            raise InputError(f"ansatz '{name}' has one layer: leave layers={layers} out, or use 'strongly-entangling'")
+        function = partial(found.function, latent=latent) if found.knows_latent else found.function
+        return function, tuple(shape or found.shape(n_qubits, latent, layers or 1))
+    if not callable(found):
+        raise InputError(f"ansatz {found!r}: expected a name, an Ansatz, a PennyLane template or a function f(weights, wires)")
+    if shape is None:
+        shape = _shape_of_template(found, name, n_qubits, layers or 1)
+    return (lambda weights, wires: found(weights, wires=wires)), tuple(shape)
+
+
+def _shape_of_template(template: Any, name: str, n_qubits: int, layers: int) -> Sequence[int]:
+    ask = getattr(template, "shape", None)
+    if not callable(ask):
+        raise InputError(f"the shape of the weights of {name} is not known: give shape=(…)")
+    known = {"n_layers": layers, "n_wires": n_qubits}
+    try:
+        shape = ask(**{k: known[k] for k in inspect.signature(ask).parameters if k in known})
+        return tuple(int(s) for s in shape)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} does not tell one shape of its weights ({error}): wrap it in a function f(weights, wires) "
+                         "and give shape=(…)") from None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import inspect
+import json
+import warnings
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,119 +15,254 @@ import torch
 
 from qad import networks
 from qad.detector import Detector
-from qad.errors import InputError
-from qad.quantum import ansatze, encodings, engine
-from qad.quantum.program import check_size, compile_program
-from qad.training import train
+from qad.errors import DeadParameterWarning, InputError, did_you_mean
+from qad.quantum import ansatze, diagnostics, encodings, engine, optimizers, readout
+from qad.quantum.circuit import Circuit
+from qad.quantum.geometry import Metric, Overlap, score_jacobian
+from qad.quantum.mean_state import MeanState
+from qad.training import Checkpoint, train
 
-#: Weights → the kept rows of the unitary.
-Rows = Callable[[torch.Tensor], torch.Tensor]
+LOSSES = ("infidelity", "log-fidelity")
+#: A fidelity of 0 would be an infinite loss.
+TINY = 1e-12
 
 
 class QuantumAutoencoder(Detector):
     """Compress background jets into ``latent`` qubits; jets whose trash qubits are not |0…0⟩ are anomalous.
 
-    Score 1 - ⟨φ(x)|U(θ)†ΠU(θ)|φ(x)⟩, Π projecting all but the first ``latent`` qubits on |0…0⟩; read out directly, without
-    a SWAP test. Trained with Adam on the exact full-batch loss 1 - Tr(ΠUρ̄U†) (Romero et al., arXiv:1612.02806; for jets
-    arXiv:2112.04958 and 2502.17301).
+    Score 1 - F(x), F = ⟨φ(x)|U(θ)†ΠU(θ)|φ(x)⟩, Π projecting all but the first ``latent`` qubits on |0…0⟩. Trained on the exact
+    full-batch loss 1 - Tr(ΠUρ̄U†), which needs the events through their mean state alone; event by event where the loss is not
+    linear in F or the encoding is trained (Romero et al., arXiv:1612.02806; for jets arXiv:2112.04958 and 2502.17301).
 
-    latent         qubits kept
-    encoding       ``1p1q``: events ``(n, qubits, 3)``, one particle a qubit
-    scale          factor on the encoding's angles
-    ansatz         name of an ansatz (``1p1q``, ``all-pairs``)
-    start          initial weights uniform in [-start, start] [rad]
-    random_state   seed of the initial weights
+    latent           qubits kept
+    encoding         a name from ``qad.quantum.encodings.names()``, or a quantum function ``f(x, wires)``
+    scale            factor on the encoding's angles
+    train_encoding   train the encoding's own weights too, those of 1P1Q's scale say; ``scale`` is where they start
+    ansatz           a name from ``qad.quantum.ansatze.names()``, a PennyLane template, or a function ``f(weights, wires)``
+    layers, shape    depth of the ansatz; shape of its weights where it does not tell
+    qubits           where the encoding is a function of yours; by default one for each particle or feature
+    loss, score      ``infidelity`` 1 - F or ``log-fidelity`` -log F: what is minimised, what is returned
+    readout, shots   ``direct`` or ``swap``, a SWAP test against |0…0⟩, for comparison: without ``shots`` both are equal, exact
+    optimizer        a name from ``qad.quantum.optimizers.OPTIMIZERS``; ``optimizer_options`` are its keywords
+    batch_size       events of a step where training goes event by event
+    patience         epochs without improvement, of the loss on ``validation`` where it is given, before training stops
+    start            initial weights uniform in [-start, start] [rad]
+    dtype, device    ``float64`` or ``float32``; ``cpu`` or ``cuda``
+    checkpoint       file to go on from after a kill; deleted when training is finished
+    random_state     seed of the initial weights, the batches and the shots
 
-    After ``fit``: ``weights_``, ``ceiling_`` (largest mean fidelity of any unitary on this ρ̄), ``diagnostics_``.
+    After ``fit``: ``weights_``, ``encoding_weights_``, ``ceiling_`` (largest mean fidelity of any unitary on this ρ̄),
+    ``spectrum_`` (eigenvalues of ρ̄), ``dead_`` (weights that cannot change a score), ``diagnostics_``.
     """
 
     takes = "particles"
     kind = "quantum"
     family = "quantum"
 
-    def __init__(self, latent: int = 2, encoding: str = "1p1q", scale: float = encodings.PUBLISHED_SCALE,
-                 ansatz: str = "1p1q", epochs: int = 300, learning_rate: float = 0.05, patience: int = 30,
-                 start: float = np.pi, random_state: int = 0) -> None:
+    def __init__(self, latent: int = 2, encoding: Any = "1p1q", scale: float = encodings.PUBLISHED_SCALE,
+                 train_encoding: bool = False, ansatz: Any = "1p1q", layers: int | None = None,
+                 shape: tuple[int, ...] | None = None, qubits: int | None = None, loss: str = "infidelity",
+                 score: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
+                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float = 0.05,
+                 batch_size: int = 256, patience: int = 30, start: float = np.pi, dtype: str = "float64",
+                 device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
         self.latent = latent
         self.encoding = encoding
         self.scale = scale
+        self.train_encoding = train_encoding
         self.ansatz = ansatz
+        self.layers = layers
+        self.shape = shape
+        self.qubits = qubits
+        self.loss = loss
+        self.score = score
+        self.readout = readout
+        self.shots = shots
+        self.optimizer = optimizer
+        self.optimizer_options = optimizer_options
         self.epochs = epochs
         self.learning_rate = learning_rate
+        self.batch_size = batch_size
         self.patience = patience
         self.start = start
+        self.dtype = dtype
+        self.device = device
+        self.checkpoint = checkpoint
         self.random_state = random_state
 
-    def _encoder(self) -> Callable[..., None]:
-        return partial(encodings.get(self.encoding).function, scale=self.scale)
-
-    def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
-        n = X.shape[1]
-        check_size(n)
+    def circuit(self, encoding_weights: torch.Tensor | None = None) -> Circuit:
+        """The circuit for the events it was fitted on; after ``fit`` with the trained encoding."""
+        event = (self.n_features_in_,) if self.takes == "tabular" else tuple(self.shape_in_)
+        found = encodings.get(self.encoding)
+        if isinstance(self.encoding, str) and found.takes != self.takes:
+            raise InputError(f"encoding '{self.encoding}' takes {found.takes} input; {type(self).__name__} takes {self.takes}")
+        n = self.qubits or found.qubits(event)
+        engine.check_size(n)
         if n < 2:
-            raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1")
+            raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1"
+                             + (" (n_features = 1)" if self.takes == "tabular" else ""))
         if not isinstance(self.latent, int) or not 1 <= self.latent < n:
             raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
-        if encodings.get(self.encoding).takes != self.takes:
-            raise InputError(f"encoding '{self.encoding}' takes a table; this detector takes {self.takes}: use '1p1q'")
-        ansatz = ansatze.get(self.ansatz)
-        shape = ansatz.shape(n)
-        program = compile_program(ansatz.function, shape, n)
-        rho = engine.mean_state(self._encoder(), networks.tensor(X, torch.float64), n)
-        self.ceiling_, ideal = engine.ceiling(rho, self.latent)
+        function, shape = ansatze.get(self.ansatz, n, self.latent, self.layers, self.shape)
+        encode = found.function
+        if encoding_weights is None and getattr(self, "encoding_weights_", None) is not None:
+            encoding_weights = torch.as_tensor(self.encoding_weights_)
+        if encoding_weights is not None:
+            encode = partial(encode, weights=encoding_weights)
+        if "scale" in inspect.signature(found.function).parameters:
+            encode = partial(encode, scale=self.scale)
+        elif self.scale != inspect.signature(type(self).__init__).parameters["scale"].default:
+            raise InputError(f"scale={self.scale}: encoding '{self.encoding}' takes no scale; leave it out")
+        return Circuit(encode, function, shape, n)
 
-        def rows(weights: torch.Tensor) -> torch.Tensor:
-            return engine.kept_rows(program, weights, self.latent)
+    def _settings(self) -> None:
+        for name, value, known in (("loss", self.loss, LOSSES), ("score", self.score, LOSSES),
+                                   ("readout", self.readout, ("direct", "swap")), ("dtype", self.dtype, ("float32", "float64")),
+                                   ("optimizer", self.optimizer, optimizers.OPTIMIZERS)):
+            if value not in known:
+                raise InputError(did_you_mean(str(value), known, name))
+        if self.shots is not None and (not isinstance(self.shots, int) or self.shots < 1):
+            raise InputError(f"shots={self.shots}: expected a whole number from 1, or None for the exact score")
+        if self.device != "cpu" and not torch.cuda.is_available():
+            raise InputError(f"device='{self.device}': this machine has no GPU that torch can use; leave it at 'cpu'")
 
-        loss_of_zero = float(engine.infidelity(rows(torch.zeros(shape, dtype=torch.float64)), rho))
-        weights, history = self._choose(rows, rho, shape, ideal)
-        final = engine.infidelity(self._rows_of(rows, weights, ideal), rho).item()
-        self.weights_ = weights.numpy()
-        kept = self._rows_of(rows, weights, ideal).resolve_conj().numpy()
+    def _angles(self, X: np.ndarray, fitting: bool = False) -> np.ndarray:
+        """What is written into qubits; tabular autoencoders scale their features here."""
+        return X
+
+    def _tensor(self, X: np.ndarray) -> torch.Tensor:
+        return networks.tensor(X, getattr(torch, self.dtype)).to(self.device)
+
+    def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
+        self._settings()
+        self.encoding_weights_ = None
+        events = self._tensor(self._angles(X, fitting=True))
+        held = None if validation is None else self._tensor(self._angles(validation))
+        circuit = self.circuit()
+        extra = self._encoding_start(circuit.n_qubits)
+        if extra is not None:
+            circuit = self.circuit(extra)
+        with torch.no_grad():
+            mean = circuit.mean_state(events)
+        weights, history = self._choose(circuit, events, held, mean, extra)
+        if extra is not None:  # the encoding has moved
+            self.encoding_weights_ = extra.detach().cpu().numpy()
+            circuit = self.circuit()
+            mean = circuit.mean_state(events)
+        self.ceiling_, ideal = mean.ceiling(self.latent)
+        rows = self._rows_of(circuit, weights, ideal)
+        kept = rows.detach().cpu().resolve_conj().numpy()
+        self.weights_ = weights.detach().cpu().numpy()
+        self.spectrum_ = mean.spectrum[0].cpu().numpy()
         self.rows_real_, self.rows_imag_ = np.ascontiguousarray(kept.real), np.ascontiguousarray(kept.imag)
-        self._count(rows, weights, X[:64])
+        self._count(circuit, weights, events)
+        loss = float(engine.infidelity(rows, mean))
         self.diagnostics_ = {
-            "qubits": n,
-            "loss": final,
-            "loss_at_zero": loss_of_zero,
+            "qubits": circuit.n_qubits,
+            "loss": loss,
+            "loss_at_zero": float(engine.infidelity(circuit.rows(torch.zeros_like(weights), self.latent), mean)),
             "loss_at_ceiling": 1 - self.ceiling_,
-            "distance_to_ceiling": final - (1 - self.ceiling_),
-            "purity": float((rho.abs() ** 2).sum()),
+            "distance_to_ceiling": loss - (1 - self.ceiling_),
+            "purity": float(mean.weights.square().sum()),
+            "lost": mean.lost,
             "history": history,
         }
 
-    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
-                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Weights, and how they came about. The controls choose theirs without training."""
-        weights = self._random_weights(shape).requires_grad_()
-        history = train([weights], lambda _: engine.infidelity(rows(weights), rho), epochs=self.epochs,
-                        learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7)
+    def _encoding_start(self, n: int) -> torch.Tensor | None:
+        """The encoding's trainable weights before training, or None."""
+        found = encodings.get(self.encoding)
+        if not self.train_encoding:
+            return None
+        if found.weights is None:
+            raise InputError(f"encoding '{self.encoding}' has no weights to train: set train_encoding=False, or use 1p1q or "
+                             "re-uploading")
+        return torch.full(found.weights(n), found.start(self.scale), dtype=getattr(torch, self.dtype),
+                          device=self.device).requires_grad_()
+
+    def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
+                extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Weights, and how they came about; ``extra`` is trained in place. The controls choose theirs without training."""
+        weights = self._random_weights(circuit.shape).requires_grad_()
+        options = dict(self.optimizer_options or {})
+        most = options.pop("metric_events", 1000)
+        metric = Metric(circuit, X, weights, options.pop("approximation", "full"), most, encoding_moves=extra is not None)
+        others = [] if extra is None else [extra]
+        optimizer = optimizers.build(self.optimizer, weights, others, self.learning_rate, metric, Overlap(circuit, X, most),
+                                     seed=self.random_state, **options)
+        linear = self.loss == "infidelity" and extra is None
+
+        def through_mean(state: MeanState) -> torch.Tensor:
+            return engine.infidelity(circuit.rows(weights, self.latent), state)
+
+        def by_event(events: torch.Tensor) -> torch.Tensor:
+            return self._loss(engine.fidelities(circuit.rows(weights, self.latent), circuit.states(events))).mean()
+
+        def validate() -> torch.Tensor:
+            chunks = held.split(engine.chunk_size(circuit.n_qubits))
+            return sum(by_event(chunk) * len(chunk) for chunk in chunks) / len(held)
+
+        if held is not None and linear:
+            seen = circuit.mean_state(held)
+        history = train(
+            [weights, *others], (lambda _: through_mean(mean)) if linear else by_event,
+            data=None if linear else X, batch_size=self.batch_size,
+            validation=None if held is None else (lambda: through_mean(seen)) if linear else validate,
+            epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7,
+            seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(X))
+        if self.checkpoint is not None:
+            Path(self.checkpoint).unlink(missing_ok=True)
         return weights.detach(), history.as_dict()
 
-    def _count(self, rows: Rows, weights: torch.Tensor, X: np.ndarray) -> None:
+    def _loss(self, fidelity: torch.Tensor) -> torch.Tensor:
+        return 1 - fidelity if self.loss == "infidelity" else -torch.log(fidelity.clamp_min(TINY))
+
+    def _checkpoint(self, X: torch.Tensor) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        settings = {k: getattr(v, "__qualname__", str(v)) for k, v in self.get_params().items() if k != "checkpoint"}
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + X.cpu().numpy().tobytes())
+        return Checkpoint(Path(self.checkpoint), key.hexdigest())
+
+    def _count(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> None:
+        """Effective parameters: rank of the Jacobian of some events' scores; dead ones: zero here and elsewhere."""
+        psi = circuit.states(events[:64])
+        elsewhere = self._random_weights(circuit.shape, seed=1).to(weights)
+        slopes = [score_jacobian(circuit.program, w, psi, self.latent) for w in (weights, elsewhere)]
+        singular = torch.linalg.svdvals(slopes[0])
         self.parameters_ = weights.numel()
-        self.effective_parameters_ = effective_parameters(rows, self._encoder(), X, weights, X.shape[1])
+        self.effective_parameters_ = int((singular > 1e-8 * max(float(singular[0]), 1e-12)).sum())
+        self.dead_ = diagnostics.names(circuit.shape, diagnostics.dead(torch.cat(slopes)))
+        if self.learns and self.dead_:
+            shown = ", ".join(self.dead_[:8]) + (", …" if len(self.dead_) > 8 else "")
+            warnings.warn(f"{len(self.dead_)} of {self.parameters_} weights cannot change any score of ansatz '{self.ansatz}' "
+                          f"with latent={self.latent}: {shown}", DeadParameterWarning, stacklevel=4)
 
-    def _random_weights(self, shape: tuple[int, ...]) -> torch.Tensor:
-        uniform = np.random.default_rng(self.random_state).uniform(-1, 1, shape)
-        return torch.as_tensor(self.start * uniform, dtype=torch.float64)
+    def _random_weights(self, shape: tuple[int, ...], seed: int | None = None) -> torch.Tensor:
+        uniform = np.random.default_rng(self.random_state if seed is None else [self.random_state, seed]).uniform(-1, 1, shape)
+        return torch.as_tensor(self.start * uniform, dtype=getattr(torch, self.dtype), device=self.device)
 
-    def _rows_of(self, rows: Rows, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
-        return rows(weights)
+    def _rows_of(self, circuit: Circuit, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
+        return circuit.rows(weights, self.latent)
+
+    def rows(self) -> torch.Tensor:
+        """The kept rows of the trained unitary, ``(2^latent, 2^n)``."""
+        return torch.complex(torch.from_numpy(self.rows_real_), torch.from_numpy(self.rows_imag_)).to(self.device)
+
+    def fidelity(self, X: np.ndarray) -> np.ndarray:
+        """Exact F(x) of events that passed the checks of ``anomaly_score``, ``(n,)``."""
+        circuit = self.circuit()
+        found = readout.fidelities(self.rows(), circuit.encoding, self._tensor(self._angles(X)), circuit.n_qubits)
+        return found.detach().cpu().numpy().astype(np.float64)
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        rows = torch.complex(torch.from_numpy(self.rows_real_), torch.from_numpy(self.rows_imag_))
-        return engine.scores(rows, self._encoder(), networks.tensor(X, torch.float64), X.shape[1]).numpy()
+        F = self.fidelity(X)
+        if self.shots is not None:
+            F = self._sampled(np.clip(F, 0, 1))
+        return 1 - F if self.score == "infidelity" else -np.log(np.maximum(F, TINY))
 
-
-def effective_parameters(rows: Rows, encoder: Callable[..., None], X: np.ndarray,
-                         weights: torch.Tensor, n_qubits: int) -> int:
-    """Rank of the Jacobian of the scores of some events with respect to the weights: how many directions matter."""
-    psi = engine.states(encoder, networks.tensor(X, torch.float64), n_qubits)
-
-    def fidelity(flat: torch.Tensor) -> torch.Tensor:
-        return (psi @ rows(flat.reshape(weights.shape)).mT).abs().square().sum(1)
-
-    jacobian = torch.autograd.functional.jacobian(fidelity, weights.reshape(-1), vectorize=False)
-    singular = torch.linalg.svdvals(jacobian)
-    return int((singular > 1e-8 * max(float(singular[0]), 1e-12)).sum()) if len(singular) else 0
+    def _sampled(self, F: np.ndarray) -> np.ndarray:
+        """What ``shots`` shots show: all trash qubits 0 with probability F; a SWAP test's ancilla 0 with (1 + F)/2."""
+        rng = np.random.default_rng([self.random_state, 2])
+        if self.readout == "swap":
+            return 2 * rng.binomial(self.shots, (1 + F) / 2) / self.shots - 1
+        return rng.binomial(self.shots, F) / self.shots

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
 from qad.quantum import engine
+from qad.quantum.mean_state import MeanState
 from qad.quantum.program import Program, compile_program
 
 
@@ -30,6 +32,10 @@ class Circuit:
     def program(self) -> Program:
         """The compiled ansatz."""
         return compile_program(self.ansatz, self.shape, self.n_qubits)
+
+    def mean_state(self, X: torch.Tensor, **options: Any) -> MeanState:
+        """ρ̄ of the encoded events; options as in :func:`qad.quantum.engine.mean_state`."""
+        return engine.mean_state(self.encoding, X, self.n_qubits, **options)
 
     def states(self, X: torch.Tensor) -> torch.Tensor:
         """Encoded events |φ(x)⟩, ``(B, 2^n)``."""

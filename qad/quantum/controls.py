@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
-from qad.quantum.autoencoder import QuantumAutoencoder, Rows
+from qad.quantum.autoencoder import QuantumAutoencoder
+from qad.quantum.circuit import Circuit
+from qad.quantum.feature_autoencoder import FeatureAutoencoder
+from qad.quantum.mean_state import MeanState
+
+Chosen = tuple[torch.Tensor, dict[str, Any]]
 
 
 class UntrainedCircuit(QuantumAutoencoder):
@@ -16,9 +20,9 @@ class UntrainedCircuit(QuantumAutoencoder):
     kind = "control"
     learns = False
 
-    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
-                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-        return torch.zeros(shape, dtype=torch.float64), {}
+    def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
+                extra: torch.Tensor | None) -> Chosen:
+        return torch.zeros_like(self._random_weights(circuit.shape)), {}
 
 
 class RandomCircuit(QuantumAutoencoder):
@@ -27,24 +31,39 @@ class RandomCircuit(QuantumAutoencoder):
     kind = "control"
     learns = False
 
-    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
-                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-        return self._random_weights(shape), {}
+    def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
+                extra: torch.Tensor | None) -> Chosen:
+        return self._random_weights(circuit.shape), {}
 
 
-class CeilingUnitary(QuantumAutoencoder):
+class CeilingUnitary(UntrainedCircuit):
     """The best possible autoencoder for this encoding: U's kept rows are the top eigenvectors of ρ̄ (Ky Fan)."""
 
-    kind = "control"
-    learns = False
-
-    def _choose(self, rows: Rows, rho: torch.Tensor, shape: tuple[int, ...],
-                ideal: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
-        return torch.zeros(shape, dtype=torch.float64), {}
-
-    def _rows_of(self, rows: Rows, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
+    def _rows_of(self, circuit: Circuit, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
         return ideal
 
-    def _count(self, rows: Rows, weights: torch.Tensor, X: np.ndarray) -> None:
+    def _count(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> None:
         # no circuit: real numbers in the kept rows
         self.parameters_ = self.effective_parameters_ = 2 * self.rows_real_.size
+        self.dead_: list[str] = []
+
+
+class UntrainedFeatures(UntrainedCircuit, FeatureAutoencoder):
+    """The same circuit on features with all weights zero: does training matter at all?"""
+
+    takes = "tabular"
+    __init__ = FeatureAutoencoder.__init__
+
+
+class RandomFeatures(RandomCircuit, FeatureAutoencoder):
+    """The same circuit on features with random weights: is it the circuit, or what it learned?"""
+
+    takes = "tabular"
+    __init__ = FeatureAutoencoder.__init__
+
+
+class CeilingFeatures(CeilingUnitary, FeatureAutoencoder):
+    """The best possible autoencoder for this encoding of features: U's kept rows are the top eigenvectors of ρ̄ (Ky Fan)."""
+
+    takes = "tabular"
+    __init__ = FeatureAutoencoder.__init__

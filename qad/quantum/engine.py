@@ -6,18 +6,40 @@ are trash. Three facts of the design stand here as code:
 * an encoded event is a product of one-qubit states until its first two-qubit gate (:func:`states`);
 * the mean loss needs the data only through ρ̄ = (1/N) Σ |φ(x)⟩⟨φ(x)| (:func:`mean_state`, :func:`infidelity`);
 * of U only the 2^latent rows that the projector Π keeps matter (:func:`kept_rows`), and the best possible rows are
-  the top eigenvectors of ρ̄ (:func:`ceiling`).
+  the top eigenvectors of ρ̄ (:meth:`qad.quantum.mean_state.MeanState.ceiling`).
+
+Memory: a chunk of encoded events (``memory`` bytes), ρ̄ (see ``mean_state``), and three sets of kept rows of
+2^(latent + n) amplitudes each; no step keeps more, however deep the circuit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
+from pennylane.operation import StatePrepBase
 
 from qad.errors import InputError
-from qad.quantum.program import COMPLEX, PHASES, Program, apply_matrix, check_size, leftward, record
+from qad.quantum.mean_state import MeanState
+from qad.quantum.mean_state import mean_state as _mean_state
+from qad.quantum.program import (
+    COMPLEX,
+    PHASES,
+    Program,
+    Rotation,
+    apply_matrix,
+    apply_word,
+    check_size,
+    leftward,
+    record,
+    unleftward,
+)
+
+#: Bytes that one chunk of encoded events may take.
+MEMORY = 2**27
 
 
 class Gate(NamedTuple):
@@ -33,7 +55,8 @@ def matrix_of(op: Any) -> torch.Tensor:
         if not op.has_matrix:
             raise InputError(f"the encoding's gate {op.name} has no matrix; write the encoding with gates that do")
         return torch.as_tensor(op.matrix())
-    half = torch.as_tensor(op.parameters[0]) / 2
+    angle = op.parameters[0]
+    half = (angle if isinstance(angle, torch.Tensor) else torch.as_tensor(angle, dtype=torch.float64)) / 2
     c, s = torch.cos(half), torch.sin(half)
     zero = torch.zeros_like(c)
     if op.name == "RY":
@@ -45,75 +68,121 @@ def matrix_of(op: Any) -> torch.Tensor:
     return torch.complex(torch.stack(real, -1), torch.stack(imaginary, -1)).unflatten(-1, (2, 2))
 
 
-def data_gates(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> list[Gate]:
-    """The gates that write the events ``X`` into qubits, one matrix for each event where the gate depends on it."""
-    return [Gate(tuple(op.wires), matrix_of(op).to(X.device, COMPLEX[X.dtype]))
-            for op in record(encoding, X, n_qubits=n_qubits) if op.name not in PHASES]
+def operations(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> list[Any]:
+    """What an encoding queues for the events ``X``, templates taken apart until each operation has a matrix or a state."""
+    def flat(ops: list[Any]) -> Iterator[Any]:
+        for op in ops:
+            if op.name in PHASES:
+                continue
+            if op.has_matrix or isinstance(op, StatePrepBase) or not op.has_decomposition:
+                yield op
+            else:
+                yield from flat(op.decomposition())
+
+    return list(flat(record(encoding, X, n_qubits=n_qubits)))
+
+
+class _KeptRows(torch.autograd.Function):
+    """Rows ⟨k, 0…0|U as a function of the angles; the gradient undoes the gates one by one instead of storing each result."""
+
+    @staticmethod
+    def forward(ctx: Any, angles: torch.Tensor, program: Program, latent: int) -> torch.Tensor:
+        n = program.n_qubits
+        rows = torch.zeros(2**latent, 2**n, dtype=COMPLEX[angles.dtype], device=angles.device)
+        kept = torch.arange(2**latent, device=angles.device)
+        rows[kept, kept << (n - latent)] = 1
+        for step in reversed(program.steps):
+            rows = leftward(program, step, rows, angles)
+        ctx.program = program
+        ctx.save_for_backward(angles, rows)
+        return rows
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (angles, rows), program = ctx.saved_tensors, ctx.program
+        slopes = torch.zeros_like(angles)
+        for step in program.steps:
+            if isinstance(step, Rotation):  # ∂(A G B)/∂φ = A G (-i/2 P) B; A G are the rows, B† has gone into the gradient
+                sign = -1 if step.word.count("Y") % 2 else 1
+                moved = apply_word(rows, step.word, step.wires, program.n_qubits)
+                slopes[step.slot] = sign * torch.vdot(gradient.flatten(), moved.flatten()).imag / 2
+            rows = unleftward(program, step, rows, angles)
+            gradient = unleftward(program, step, gradient, angles)
+        return slopes, None, None
 
 
 def kept_rows(program: Program, weights: torch.Tensor, latent: int) -> torch.Tensor:
     """The rows ⟨k, 0…0|U(θ) that Π keeps, ``(2^latent, 2^n)``, differentiable in ``weights``."""
-    n = program.n_qubits
     program = program.to(weights.device, weights.dtype)
-    angles = program.angles(weights)
-    rows = torch.zeros(2**latent, 2**n, dtype=COMPLEX[weights.dtype], device=weights.device)
-    kept = torch.arange(2**latent, device=weights.device)
-    rows[kept, kept << (n - latent)] = 1
-    for step in reversed(program.steps):
-        rows = leftward(program, step, rows, angles)
-    return rows
+    return _KeptRows.apply(program.angles(weights), program, latent)
 
 
 def states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
-    """Encoded events |φ(x)⟩, ``(B, 2^n)``; qubits stay separate until a gate entangles them."""
+    """Encoded events |φ(x)⟩, ``(B, 2^n)``; qubits stay separate until a gate entangles them.
+
+    Differentiable in whatever tensors ``encoding`` holds. Raises :class:`InputError` where it is no pure state.
+    """
     check_size(n_qubits)
-    gates = data_gates(encoding, X, n_qubits)
-    zero = torch.zeros(len(X), 2, dtype=COMPLEX[X.dtype], device=X.device)
-    zero[:, 0] = 1
-    qubits: list[torch.Tensor] = [zero] * n_qubits
-    while gates and len(gates[0].wires) == 1:
-        gate = gates.pop(0)
-        qubits[gate.wires[0]] = (gate.matrix @ qubits[gate.wires[0]].unsqueeze(-1)).squeeze(-1)
-    psi = qubits[0]
-    for q in qubits[1:]:
-        psi = (psi.unsqueeze(-1) * q.unsqueeze(-2)).flatten(1)
+    found, dtype = operations(encoding, X, n_qubits), COMPLEX[X.dtype]
+    if found and isinstance(found[0], StatePrepBase):
+        prepared = torch.as_tensor(found[0].state_vector(wire_order=range(n_qubits)))
+        psi = prepared.to(X.device, dtype).reshape(-1, 2**n_qubits).expand(len(X), -1)
+        gates = [Gate(tuple(op.wires), matrix_of(op).to(X.device, dtype)) for op in found[1:]]
+    else:
+        gates = [Gate(tuple(op.wires), matrix_of(op).to(X.device, dtype)) for op in found]
+        zero = torch.zeros(len(X), 2, dtype=dtype, device=X.device)
+        zero[:, 0] = 1
+        qubits: list[torch.Tensor] = [zero] * n_qubits
+        while gates and len(gates[0].wires) == 1:
+            gate = gates.pop(0)
+            qubits[gate.wires[0]] = (gate.matrix @ qubits[gate.wires[0]].unsqueeze(-1)).squeeze(-1)
+        psi = qubits[0]
+        for q in qubits[1:]:
+            psi = (psi.unsqueeze(-1) * q.unsqueeze(-2)).flatten(1)
     for gate in gates:
         psi = apply_matrix(psi, gate.matrix, gate.wires, n_qubits)
     return psi
 
 
 def chunks_of_states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int,
-                     memory: int = 2**27) -> Iterator[torch.Tensor]:
+                     memory: int = MEMORY) -> Iterator[torch.Tensor]:
     """:func:`states` of all events, in chunks of at most ``memory`` bytes."""
-    size = max(1, memory // (4 * 16 * 2**n_qubits))
-    for start in range(0, len(X), size):
-        yield states(encoding, X[start : start + size], n_qubits)
+    for chunk in X.split(chunk_size(n_qubits, memory)):
+        yield states(encoding, chunk, n_qubits)
 
 
-def mean_state(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
-    """ρ̄ = (1/N) Σ |φ(x)⟩⟨φ(x)|, ``(2^n, 2^n)``: after this pass no training step touches the events again."""
-    rho = torch.zeros(2**n_qubits, 2**n_qubits, dtype=COMPLEX[X.dtype], device=X.device)
-    for psi in chunks_of_states(encoding, X, n_qubits):
-        rho += psi.mT @ psi.conj()
-    return rho / len(X)
+def chunk_size(n_qubits: int, memory: int = MEMORY) -> int:
+    """Events whose encoded states, with what it takes to make them, fit into ``memory`` bytes."""
+    return max(1, memory // (4 * 16 * 2**n_qubits))
 
 
-def infidelity(rows: torch.Tensor, rho: torch.Tensor) -> torch.Tensor:
-    """Mean loss 1 - Tr(Π U ρ̄ U†), from the kept rows of U."""
-    return 1 - ((rows @ rho) * rows.conj()).sum().real
+def mean_state(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int, tolerance: float = 1e-13,
+               executor: Executor | None = None, memory: int = MEMORY) -> MeanState:
+    """ρ̄ = (1/N) Σ |φ(x)⟩⟨φ(x)|: after this pass no training step touches the events again.
+
+    executor  ``concurrent.futures`` interface: chunks of events become its tasks; the same bits with any number of workers
+    memory    bytes that the encoded events of one chunk may take
+    """
+    return _mean_state(partial(states, encoding, n_qubits=n_qubits), X.split(chunk_size(n_qubits, memory)), len(X), n_qubits,
+                       tolerance, executor)
+
+
+def fidelity(rows: torch.Tensor, mean: MeanState) -> torch.Tensor:
+    """Tr(Π U H U†), H a mean state or any combination of mean states, from the kept ``rows`` of U."""
+    return ((rows @ mean.vectors.mT).abs().square().sum(0) * mean.weights).sum()
+
+
+def infidelity(rows: torch.Tensor, mean: MeanState) -> torch.Tensor:
+    """Mean loss 1 - Tr(Π U ρ̄ U†)."""
+    return 1 - fidelity(rows, mean)
+
+
+def fidelities(rows: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
+    """⟨φ|U†ΠU|φ⟩ of each encoded event ``psi`` ``(B, 2^n)``: the per-event path, differentiable in both."""
+    return (psi @ rows.mT).abs().square().sum(1)
 
 
 def scores(rows: torch.Tensor, encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
     """Infidelity 1 - ⟨φ(x)|U†ΠU|φ(x)⟩ of each event, ``(n,)``."""
-    parts = [1 - (psi @ rows.mT).abs().square().sum(1) for psi in chunks_of_states(encoding, X, n_qubits)]
-    return torch.cat(parts)
-
-
-def ceiling(rho: torch.Tensor, latent: int) -> tuple[float, torch.Tensor]:
-    """The largest mean fidelity any unitary reaches on ρ̄, and its kept rows ``(2^latent, 2^n)``.
-
-    Ky Fan (1949): max_U Tr(ΠUρ̄U†) is the sum of the 2^latent largest eigenvalues of ρ̄; the rows are their eigenvectors.
-    """
-    values, vectors = torch.linalg.eigh(rho)
-    keep = 2**latent
-    return float(values[-keep:].sum()), vectors[:, -keep:].mH.contiguous()
+    return torch.cat([1 - fidelities(rows, psi) for psi in chunks_of_states(encoding, X, n_qubits)])

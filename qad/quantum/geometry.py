@@ -4,33 +4,27 @@ With V_p the gates before rotation p, its generator -iP_p/2 and P̃_p = V_p† P
 
     G_pq = ¼ ( Re Tr(P̃_p P̃_q ρ̄) - mean_x ⟨P_p⟩_x ⟨P_q⟩_x ),        G_θ = Aᵀ G A,  A = ∂φ/∂θ,
 
-is the mean over events of each event's metric (Stokes et al., arXiv:1909.02108). The first term needs the events only through
-a factor L of ρ̄ = L L†, as Re⟨P̃_p L, P̃_q L⟩; the second reads expectations off the batch while it passes each gate.
+is the mean over events of each event's metric (Stokes et al., arXiv:1909.02108). The first term is a Gram matrix of tangent
+vectors T_p (:func:`qad.quantum.moments.tangents`) of the events, or of the eigenvectors of ρ̄ where these are fewer; the second
+reads expectations off the batch as it passes.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import torch
 
 from qad.errors import InputError
-from qad.quantum.program import Permutation, Program, Rotation, Step, apply_word, backward, forward
+from qad.quantum.circuit import Circuit
+from qad.quantum.mean_state import MeanState
+from qad.quantum.moments import expectations, moments, tangents, through
+from qad.quantum.program import Permutation, Program, Rotation
 
 Approximation = Literal["full", "block-diag", "diag"]
-#: Up to here V_p is kept as a dense matrix; beyond, vectors are carried back gate by gate.
-DENSE_QUBITS = 10
-
-
-def factor(rho: torch.Tensor, tolerance: float = 1e-14) -> tuple[torch.Tensor, float]:
-    """L as rows ``(rank, 2^n)`` with ρ̄ = Σ_r |L_r⟩⟨L_r|, and the trace that was cut away (at most ``tolerance``).
-
-    No mean of an observable with |O| ≤ 1 changes by more than that trace.
-    """
-    values, vectors = torch.linalg.eigh(rho)
-    values = values.clamp_min(0)
-    cut = torch.cumsum(values, 0) <= tolerance
-    return (vectors[:, ~cut] * values[~cut].sqrt()).mT.contiguous(), float(values[cut].sum())
+#: Bytes that the tangent vectors of one chunk may take: about a cache, for memory is slower than the products.
+MEMORY = 2**25
 
 
 def layers(program: Program) -> torch.Tensor:
@@ -49,45 +43,14 @@ def layers(program: Program) -> torch.Tensor:
     return torch.tensor(found)
 
 
-def expectations(program: Program, angles: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """⟨P_p⟩_x of every rotation p at its place in the circuit, for each encoded event: ``(events, rotations)``."""
-    out = torch.empty(len(states), program.n_angles, dtype=states.real.dtype, device=states.device)
-    for step in program.steps:
-        if isinstance(step, Rotation):
-            out[:, step.slot] = torch.linalg.vecdot(states, apply_word(states, step.word, step.wires, program.n_qubits)).real
-        states = forward(program, step, states, angles)
-    return out
-
-
-def pulled_back(program: Program, angles: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """P̃_p L of every rotation p for L given as rows ``(r, 2^n)``: ``(rotations, r, 2^n)``."""
-    n = program.n_qubits
-    out = torch.empty(program.n_angles, *rows.shape, dtype=rows.dtype, device=rows.device)
-    dense = n <= DENSE_QUBITS
-    before = torch.eye(2**n, dtype=rows.dtype, device=rows.device)[: 2**n if dense else 0]  # row j holds V|j⟩
-    done: list[Step] = []
-    for step in program.steps:
-        if isinstance(step, Rotation):
-            turned = apply_word(rows, step.word, step.wires, n)
-            if dense:
-                turned = turned @ before.mH
-            else:
-                for earlier in reversed(done):
-                    turned = backward(program, earlier, turned, angles)
-            out[step.slot] = turned
-        rows = forward(program, step, rows, angles)
-        before = forward(program, step, before, angles) if dense else before
-        done.append(step)
-    return out
-
-
 def metric_tensor(program: Program, weights: torch.Tensor, states: torch.Tensor, approximation: Approximation = "full",
-                  rho: torch.Tensor | None = None) -> torch.Tensor:
+                  mean: MeanState | None = None, memory: int = MEMORY) -> torch.Tensor:
     """The data-averaged Fubini-Study metric of ``program`` at ``weights``, ``(parameters, parameters)``.
 
-    states          encoded events ``(events, 2^n)``; their mean state is ρ̄
+    states          encoded events ``(events, 2^n)``
     approximation   ``full``; ``block-diag``: only pairs of rotations in one layer; ``diag``: only each with itself
-    rho             ρ̄ of these states, if it is at hand
+    mean            ρ̄ of these states, if it is at hand
+    memory          bytes for the tangent vectors of one chunk
 
     Agrees with PennyLane's ``adjoint_metric_tensor`` and ``metric_tensor(approx="block-diag")`` averaged over events.
     """
@@ -95,17 +58,90 @@ def metric_tensor(program: Program, weights: torch.Tensor, states: torch.Tensor,
         raise InputError(f"approximation '{approximation}': expected full, block-diag or diag")
     weights = weights.detach()
     program = program.to(states.device, states.real.dtype)
-    angles = program.angles(weights)
-    read = expectations(program, angles, states)
+    angles = program.angles(weights).to(states.real.dtype)
+    each = 4 * states.element_size() * states.shape[1]  # a vector, what it is made from, and the way there
+    size = max(1, memory // (each * program.n_angles))
+    fused = moments(program, angles)
     if approximation == "diag":  # P̃² = 1
-        G = torch.diag(1 - read.square().mean(0))
+        squares = sum(expectations(program, angles, chunk, fused).square().sum(0) for chunk in states.split(size))
+        G = torch.diag(1 - squares / len(states))
     else:
-        rho = states.mT @ states.conj() / len(states) if rho is None else rho
-        L, _ = factor(rho)
-        moved = torch.view_as_real(pulled_back(program, angles, L)).flatten(1)
-        G = moved @ moved.mT - read.mT @ read / len(states)
+        few = mean is not None and len(mean.vectors) < len(states)
+        G = torch.zeros(program.n_angles, program.n_angles, dtype=angles.dtype, device=states.device)
+        if few:
+            for chunk in (mean.vectors * mean.weights.clamp_min(0).sqrt()[:, None]).split(size):
+                G += _gram(tangents(program, angles, chunk, fused)[1])
+            for chunk in states.split(size):
+                read = expectations(program, angles, chunk, fused)
+                G -= read.mT @ read / len(states)
+        else:
+            for chunk in states.split(size):
+                final, T = tangents(program, angles, chunk, fused)
+                read = torch.linalg.vecdot(final, T).real  # (rotations, chunk)
+                G += (_gram(T) - read @ read.mT) / len(states)
         if approximation == "block-diag":
             layer = layers(program).to(G.device)
             G = G * (layer[:, None] == layer[None, :])
-    A = program.jacobian(weights)
+    A = program.jacobian(weights).to(G.dtype)
     return A.mT @ G @ A / 4
+
+
+def _gram(T: torch.Tensor) -> torch.Tensor:
+    """Re ⟨T_p, T_q⟩ summed over events."""
+    flat = torch.view_as_real(T).flatten(1)
+    return flat @ flat.mT
+
+
+class Metric:
+    """The metric of ``circuit`` on events ``X`` at the present ``weights``: what an optimiser calls before each step.
+
+    approximation  as in :func:`metric_tensor`
+    most           events that enter; of more, the first ``most`` (the loss takes all)
+    encoding_moves the encoding has weights of its own that are trained as well: events are encoded anew each time
+    """
+
+    def __init__(self, circuit: Circuit, X: torch.Tensor, weights: torch.Tensor, approximation: Approximation = "full",
+                 most: int = 1000, encoding_moves: bool = False) -> None:
+        self.circuit, self.X, self.weights, self.approximation = circuit, torch.as_tensor(X)[:most], weights, approximation
+        self.known: tuple[torch.Tensor, MeanState | None] | None = None
+        self.encoding_moves = encoding_moves
+
+    def _encoded(self) -> tuple[torch.Tensor, MeanState | None]:
+        with torch.no_grad():
+            states = self.circuit.states(self.X)
+            few = len(states) <= states.shape[1]
+            return states, None if few else MeanState.of_states(states)
+
+    def __call__(self) -> torch.Tensor:
+        if self.known is None or self.encoding_moves:
+            self.known = self._encoded()
+        states, mean = self.known
+        return metric_tensor(self.circuit.program, self.weights, states, self.approximation, mean)
+
+
+class Overlap:
+    """Mean over events ``X`` of |⟨φ|U(a)†U(b)|φ⟩|² for two weight vectors a, b: 1 - dᵀ G d + … for b = a + d."""
+
+    def __init__(self, circuit: Circuit, X: torch.Tensor, most: int = 1000) -> None:
+        self.circuit, self.X = circuit, torch.as_tensor(X)[:most]
+
+    @cached_property
+    def states(self) -> torch.Tensor:
+        with torch.no_grad():
+            return self.circuit.states(self.X)
+
+    def __call__(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        program = self.circuit.program.to(self.states.device, self.states.real.dtype)
+        bra, ket = (through(program, program.angles(w.reshape(self.circuit.shape)), self.states) for w in (a, b))
+        return torch.linalg.vecdot(bra, ket).abs().square().mean()
+
+
+def score_jacobian(program: Program, weights: torch.Tensor, states: torch.Tensor, latent: int) -> torch.Tensor:
+    """∂F(x)/∂θ of the fidelity of each encoded event, ``(events, parameters)``: ∂F/∂φ_p = Im ⟨Uφ|Π T_p⟩."""
+    program = program.to(states.device, states.real.dtype)
+    final, T = tangents(program, program.angles(weights.detach()), states)
+    kept = torch.zeros(states.shape[1], dtype=states.real.dtype, device=states.device)
+    kept[:: 2 ** (program.n_qubits - latent)] = 1
+    return torch.linalg.vecdot(final * kept, T).imag.mT @ program.jacobian(weights)
+
+

@@ -6,11 +6,17 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pennylane import numpy as pnp
 
 from qad.errors import InputError
-from qad.quantum import encodings, engine, geometry
-from qad.quantum.program import compile_program, run
+from qad.quantum import encodings, engine, geometry, moments
+from qad.quantum.circuit import Circuit
+from qad.quantum.mean_state import MeanState
+from qad.quantum.moments import through as run
+from qad.quantum.program import compile_program
+from tests.quantum.test_engine import random_circuit
 
 N = 4
 
@@ -99,18 +105,72 @@ def test_it_is_the_definition(case):
     states = states_of(x)
     d = np.random.default_rng(1).normal(size=w.shape)
     eps = 1e-3
-    a, b = (run(program, states, program.angles(torch.tensor(w + s * eps * d / 2))) for s in (-1, 1))
+    a, b = (run(program, program.angles(torch.tensor(w + s * eps * d / 2)), states) for s in (-1, 1))
     loss = (1 - torch.linalg.vecdot(a, b).abs().square()).mean()
     G = geometry.metric_tensor(program, torch.tensor(w), states)
     flat = torch.tensor(d).reshape(-1)
     assert loss.item() / eps**2 == pytest.approx((flat @ G @ flat).item(), rel=1e-5)
 
 
-def test_gate_by_gate_equals_dense(case, monkeypatch):
+def test_chunks_and_the_mean_state_change_nothing(case):
+    """Tangents of the events, of the eigenvectors of ρ̄, all at once or one by one."""
     _, w, x, program = case
-    dense = geometry.metric_tensor(program, torch.tensor(w), states_of(x))
-    monkeypatch.setattr(geometry, "DENSE_QUBITS", 0)
-    np.testing.assert_allclose(geometry.metric_tensor(program, torch.tensor(w), states_of(x)), dense, atol=1e-12)
+    states, w = states_of(np.repeat(x, 5, 0)), torch.tensor(w)
+    whole = geometry.metric_tensor(program, w, states)
+    mean = MeanState.of_states(states)
+    assert len(mean.vectors) < len(states)
+    for options in ({"memory": 1}, {"mean": mean}, {"mean": mean, "memory": 1}):
+        np.testing.assert_allclose(geometry.metric_tensor(program, w, states, **options), whole, atol=1e-12)
+
+
+def test_groups_of_qubits_change_nothing(case, monkeypatch):
+    """One-qubit gates fused over groups of 1, 2, 3 and 4 qubits."""
+    _, w, x, program = case
+    states, angles = states_of(x), program.angles(torch.tensor(w))
+    results = []
+    for size in (1, 2, 3, 4):
+        monkeypatch.setattr(moments, "GROUP", size)
+        results.append([*moments.tangents(program, angles, states), moments.expectations(program, angles, states)])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_jacobian_of_the_scores_is_that_of_autograd(case):
+    _, w, x, program = case
+    states, w = states_of(x), torch.tensor(w)
+    theirs = torch.autograd.functional.jacobian(
+        lambda v: engine.fidelities(engine.kept_rows(program, v, 2), states), w).reshape(len(x), -1)
+    torch.testing.assert_close(geometry.score_jacobian(program, w, states, 2), theirs)
+
+
+def test_overlap_is_the_definition(case):
+    circuit, w, x, program = case
+    overlap = geometry.Overlap(Circuit(encodings.angle, circuit, w.shape, N), torch.tensor(x))
+    a, b = torch.tensor(w).reshape(-1), torch.tensor(w).reshape(-1) + 0.3
+    bra, ket = (run(program, program.angles(v.reshape(w.shape)), states_of(x)) for v in (a, b))
+    assert overlap(a, b).item() == pytest.approx((bra.conj() * ket).sum(1).abs().square().mean().item())
+    assert overlap(a, a).item() == pytest.approx(1)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**31), st.integers(2, 4), st.integers(1, 8))
+def test_metric_of_random_circuits_against_pennylane(seed, n, gates):
+    circuit = random_circuit(seed, n, gates)
+    rng = np.random.default_rng(seed)
+    w, x = rng.uniform(-2, 2, 3), rng.uniform(-1.5, 1.5, (2, n))
+
+    @qml.qnode(qml.device("default.qubit", wires=n))
+    def node(weights, event):
+        encodings.angle(event, range(n))
+        circuit(weights, range(n))
+        return qml.expval(qml.Z(0))
+
+    theirs = sum(qml.adjoint_metric_tensor(node)(pnp.array(w, requires_grad=True), pnp.array(event, requires_grad=False))
+                 for event in x) / len(x)
+    program = compile_program(circuit, (3,), n)
+    ours = geometry.metric_tensor(program, torch.tensor(w), engine.states(encodings.angle, torch.tensor(x), n))
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)
 
 
 def test_shared_and_curved_weights_follow_the_chain_rule():
@@ -129,21 +189,10 @@ def test_shared_and_curved_weights_follow_the_chain_rule():
     w, d = w.double(), d.double()
     for circuit in (shared, curved):
         program = compile_program(circuit, (2,), 2)
-        a, b = (run(program, states, program.angles(w + s * eps * d / 2)) for s in (-1, 1))
+        a, b = (run(program, program.angles(w + s * eps * d / 2), states) for s in (-1, 1))
         loss = (1 - torch.linalg.vecdot(a, b).abs().square()).mean()
         G = geometry.metric_tensor(program, w, states)
         assert loss.item() / eps**2 == pytest.approx((d @ G @ d).item(), rel=1e-5)
-
-
-def test_factor_and_its_error():
-    states = states_of(np.random.default_rng(0).uniform(-1, 1, (50, N)))
-    rho = states.mT @ states.conj() / 50
-    L, lost = geometry.factor(rho)
-    torch.testing.assert_close(L.mT @ L.conj(), rho)
-    assert lost <= 1e-14
-    shorter, lost = geometry.factor(rho, tolerance=1e-3)
-    assert 0 < lost <= 1e-3 and len(shorter) < len(L)
-    assert torch.linalg.matrix_norm(shorter.mT @ shorter.conj() - rho, "nuc").item() == pytest.approx(lost)
 
 
 def test_unknown_approximation():

@@ -5,6 +5,7 @@ import torch
 
 from qad.errors import InputError
 from qad.quantum import encodings, engine, geometry
+from qad.quantum.mean_state import MeanState
 from qad.quantum.optimizers import NaturalGradient, solve
 from qad.quantum.program import compile_program
 
@@ -20,7 +21,7 @@ def problem():
     program = compile_program(circuit, (2, N, 3), N)
     x = torch.tensor(np.random.default_rng(0).uniform(-1, 1, (60, N)))
     states = engine.states(encodings.angle, x, N)
-    return program, states, states.mT @ states.conj() / len(states)
+    return program, states, MeanState.of_states(states)
 
 
 def descend(problem, make, steps, scale=1.0, start=3):
@@ -29,7 +30,7 @@ def descend(problem, make, steps, scale=1.0, start=3):
     u = torch.tensor(np.random.default_rng(start).uniform(-1, 1, program.shape) / scale, requires_grad=True)
 
     def metric():
-        return scale**2 * geometry.metric_tensor(program, scale * u, states, rho=rho)
+        return scale**2 * geometry.metric_tensor(program, scale * u, states, mean=rho)
 
     optimizer = make([u], metric)
     losses = []
@@ -45,7 +46,7 @@ def descend(problem, make, steps, scale=1.0, start=3):
 def test_it_ends_where_adam_ends(problem):
     natural = descend(problem, lambda p, m: NaturalGradient(p, m, lr=0.3, damping=1e-2), 60)
     adam = descend(problem, lambda p, m: torch.optim.Adam(p, lr=0.1), 200)
-    best, _ = engine.ceiling(problem[2], 1)
+    best, _ = problem[2].ceiling(1)
     assert natural[-1] == pytest.approx(adam[-1], abs=2e-3) and natural[0] > adam[-1] + 0.2
     assert min(natural) >= 1 - best - 1e-12
 

@@ -1,0 +1,74 @@
+"""The quantum autoencoder on a table of features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from qad.errors import InputError
+from qad.quantum import encodings
+from qad.quantum.autoencoder import QuantumAutoencoder
+
+
+class FeatureAutoencoder(QuantumAutoencoder):
+    """The quantum autoencoder on a table of features, scaled to angles: score 1 - ⟨φ(x)|U(θ)†ΠU(θ)|φ(x)⟩ (arXiv:2112.04958).
+
+    bounds  how features become angles [rad]. ``fitted``: the background's range, feature by feature, onto [0, π], what lies
+            outside clipped. A list of (low, high) pairs, or one pair for all: these onto [0, π], and a feature outside is an
+            error. None: the features are angles already.
+
+    Everything else as in :class:`QuantumAutoencoder`.
+    """
+
+    takes = "tabular"
+
+    def __init__(self, latent: int = 1, encoding: Any = "angle", scale: float = 1.0, bounds: Any = "fitted",
+                 train_encoding: bool = False, ansatz: Any = "all-pairs", layers: int | None = None,
+                 shape: tuple[int, ...] | None = None, qubits: int | None = None, loss: str = "infidelity",
+                 score: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
+                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float = 0.05,
+                 batch_size: int = 256, patience: int = 30, start: float = np.pi, dtype: str = "float64",
+                 device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
+        super().__init__(latent, encoding, scale, train_encoding, ansatz, layers, shape, qubits, loss, score, readout, shots,
+                         optimizer, optimizer_options, epochs, learning_rate, batch_size, patience, start, dtype, device,
+                         checkpoint, random_state)
+        self.bounds = bounds
+
+    def _angles(self, X: np.ndarray, fitting: bool = False) -> np.ndarray:
+        found = encodings.get(self.encoding)
+        if fitting:
+            self._set_bounds(X)
+        if self.low_ is not None:
+            X = (X - self.low_) / (self.high_ - self.low_)
+            if isinstance(self.bounds, str):
+                X = np.clip(X, 0, 1)
+            self._inside(X, 0, 1, "the bounds it was given")
+            return np.pi * X
+        if found.angles:
+            self._inside(X, -np.pi, np.pi, "[-π, π] rad, where two angles would be one state")
+        return X
+
+    def _set_bounds(self, X: np.ndarray) -> None:
+        self.low_ = self.high_ = None
+        if self.bounds is None:
+            return
+        if isinstance(self.bounds, str):
+            if self.bounds != "fitted":
+                raise InputError(f"bounds='{self.bounds}': expected 'fitted', pairs (low, high), or None")
+            low, high = X.min(0), X.max(0)
+            high = np.where(high > low, high, low + 1)
+        else:
+            pairs = np.asarray(self.bounds, dtype=float)
+            if pairs.shape not in ((2,), (X.shape[1], 2)) or not (pairs[..., 1] > pairs[..., 0]).all():
+                raise InputError(f"bounds of shape {pairs.shape}: expected one (low, high) or {X.shape[1]} of them, low < high")
+            low, high = np.broadcast_to(pairs, (X.shape[1], 2)).T
+        self.low_, self.high_ = np.array(low, dtype=float), np.array(high, dtype=float)
+
+    def _inside(self, X: np.ndarray, low: float, high: float, where: str) -> None:
+        outside = ((X < low) | (X > high)).any(0)
+        if outside.any():
+            events = int(((X < low) | (X > high)).any(1).sum())
+            columns = ", ".join(str(i) for i in np.flatnonzero(outside)[:8])
+            raise InputError(f"{events} of {len(X)} events lie outside {where}, in feature {columns}: remove them, widen the "
+                             "bounds, or set bounds='fitted'")
