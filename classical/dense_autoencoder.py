@@ -51,7 +51,7 @@ class DenseAutoencoder(Detector):
 
         history = train(self.network_.parameters(), loss, data=data, epochs=self.epochs, batch_size=self.batch_size,
                         learning_rate=self.learning_rate, patience=self.patience, seed=self.random_state,
-                        validation=None if held is None else lambda: loss(held))
+                        validation=None if held is None else lambda: loss(held), progress=self.progress)
         self.network_.double()  # scores must not depend on how events are batched
         self.parameters_ = networks.count(self.network_)
         self.diagnostics_ = {"history": history.as_dict()}

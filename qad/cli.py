@@ -85,6 +85,22 @@ def _resumable() -> Iterator[None]:
 
 
 @contextmanager
+def _one_line_warnings() -> Iterator[None]:
+    import warnings
+
+    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        print(f"qad: note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
+@contextmanager
 def _progress(unit: str) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -268,6 +284,8 @@ def fit(
     """Fit a detector on background events and save it.
 
     Example:  qad fit quantum-autoencoder qcd.h5 -r constituents:n_particles=8 -p latent=2 -o model
+
+    A killed training of a quantum autoencoder goes on where it stopped (from MODEL.checkpoint, deleted at the end).
     """
     from qad import pipeline, representations
     from qad.data.store import read
@@ -280,7 +298,9 @@ def fit(
         chain.append(representations.get(name, **_parameters(re.split(r",(?![^\[]*\])", rest) if rest else [])))
     sample = read(file)
     start = time.perf_counter()
-    model = pipeline.fit(detector, sample, chain, **_parameters(parameter))
+    with _resumable(), _progress("epochs") as bar, _one_line_warnings():
+        model = pipeline.fit(detector, sample, chain, progress=_row(bar, detector), checkpoint=_beside(out, "checkpoint"),
+                             **_parameters(parameter))
     save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample)})
     print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
           f"score with  qad score {out} FILE -o scores.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     family: str = "classical"
     #: False where more training cannot change the scores (the contract then does not ask to beat the untrained model).
     learns: bool = True
+    #: Told the epochs done and planned while it is fitted; set on an instance.
+    progress: Callable[[int, int], None] | None = None
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         raise NotImplementedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,19 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
 
 
 def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validation: float = 0.1, seed: int = 0,
-        **params: Any) -> Pipeline:
+        progress: Callable[[int, int], None] | None = None, checkpoint: Path | None = None, **params: Any) -> Pipeline:
     """A fitted ``Pipeline`` of ``chain`` (default: what suits) and the detector ``name``.
 
     ``validation``: share of the sample held back for early stopping. The chain learns from all of the sample, the
-    detector from the rest. Raises :class:`InputError`.
+    detector from the rest. ``progress`` is told epochs done and planned; ``checkpoint`` is where a detector that can leaves
+    what it needs to go on after a kill. Raises :class:`InputError`.
     """
     model = detector.get(name, **params)
+    if progress is not None:
+        model.progress = progress
+    resumes = checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
+    if resumes:
+        model.checkpoint = str(checkpoint)
     steps = list(chain) or suited(model.takes, sample)
     array: Any = sample
     for step in steps:
@@ -56,6 +62,8 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         array = steps[-1].transform(array)
     kept, held = hold_out(len(array), validation, seed, sample.extras.get("event"))
     model.fit(array[kept], validation=array[held] if len(held) else None)
+    if resumes:
+        model.checkpoint = None
     return make_pipeline(*steps, model)
 
 

@@ -65,14 +65,33 @@ def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> A
 
 
 def source_digest(cls: type) -> str:
-    """Short hash of the modules that ``cls`` and its bases are written in: an edited detector is another detector."""
+    """Short hash of the modules that ``cls`` and its bases are written in, and of what these import from their own package.
+
+    An edited detector is another detector, and so is one whose engine was edited.
+    """
     digest = hashlib.sha256()
-    for module in sorted({base.__module__ for base in cls.__mro__}):
+    for module in sorted(_sources({base.__module__ for base in cls.__mro__})):
         try:
             digest.update(inspect.getsource(sys.modules[module]).encode())
         except (OSError, TypeError, KeyError):  # built in, or typed into a notebook
             digest.update(module.encode())
     return digest.hexdigest()[:10]
+
+
+def _sources(modules: set[str]) -> set[str]:
+    found, todo = set(), list(modules)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        found.add(name)
+        package = name.rpartition(".")[0]
+        if package and package != "qad" and name in sys.modules:  # what all detectors share is not theirs
+            for value in vars(sys.modules[name]).values():
+                other = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+                if isinstance(other, str) and other.rpartition(".")[0] == package:
+                    todo.append(other)
+    return found
 
 
 def registered_name(group: str, cls: type) -> str | None:

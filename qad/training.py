@@ -47,7 +47,8 @@ class Checkpoint:
 def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,
           learning_rate: float, data: torch.Tensor | None = None, batch_size: int = 256,
           validation: Callable[[], torch.Tensor] | None = None, patience: int = 10, tolerance: float = 0.0,
-          seed: int = 0, optimizer: torch.optim.Optimizer | None = None, checkpoint: Checkpoint | None = None) -> History:
+          seed: int = 0, optimizer: torch.optim.Optimizer | None = None, checkpoint: Checkpoint | None = None,
+          progress: Callable[[int, int], None] | None = None) -> History:
     """Minimise ``loss`` over ``parameters`` and leave the best weights in them.
 
     loss        given a batch of ``data`` (or None: a loss that needs no batches), returns a scalar
@@ -55,6 +56,7 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
     patience    stop after this many epochs without an improvement larger than ``tolerance``
     optimizer   over ``parameters``; by default Adam with ``learning_rate``
     checkpoint  where to write, and go on from, what is done so far
+    progress    told the epochs done and planned
     """
     parameters = list(parameters)
     optimizer = optimizer or torch.optim.Adam(parameters, lr=learning_rate)
@@ -96,6 +98,8 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
             done.mark, done.waited = now, 0
         else:
             done.waited += 1
+        if progress is not None:
+            progress(epoch + 1, epochs)
         if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
             done.write(checkpoint)
             written = time.monotonic()

@@ -253,3 +253,10 @@ def test_an_edited_base_class_is_another_detector(tmp_path, monkeypatch):
     (tmp_path / "edited_base.py").write_text(text.replace("1", "2"))
     linecache.checkcache()
     assert registry.source_digest(detector.find("edited_child:Child")) != before
+
+
+def test_an_edited_engine_is_another_quantum_detector():
+    sources = registry._sources({"qad.quantum.controls"})
+    assert {"qad.quantum.engine", "qad.quantum.program", "qad.quantum.encodings", "qad.quantum.readout"} <= sources
+    assert not any(name.startswith("qad.benchmark") for name in sources)
+    assert registry._sources({"classical.pca"}) == {"classical.pca"}

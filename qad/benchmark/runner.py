@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import time
+import warnings
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
 from qad.data.splits import hold_out, split
 from qad.data.store import read
-from qad.errors import InputError, WriteError
+from qad.errors import DeadParameterWarning, InputError, WriteError
 from qad.persistence import atomic_write
 from qad.representations import Representation
 
@@ -240,7 +241,9 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     collisions = inputs.parts[cell.train]["train"].extras.get("event")
     kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
     start = time.perf_counter()
-    model.fit(background[kept], validation=background[held] if len(held) else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeadParameterWarning)  # stands in the record
+        model.fit(background[kept], validation=background[held] if len(held) else None)
     fit_seconds = time.perf_counter() - start
     start = time.perf_counter()
     scores = {name: model.anomaly_score(array) for name, array in tests.items()}
@@ -264,6 +267,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         "effective_parameters": getattr(model, "effective_parameters_", None),
         "shots": getattr(model, "shots", None),
         "device": "cpu",
+        "dead": getattr(model, "dead_", None),
         "diagnostics": getattr(model, "diagnostics_", {}),
         "configuration": cell.configuration,
         "versions": versions(),

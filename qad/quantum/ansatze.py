@@ -13,7 +13,7 @@ Any PennyLane template or function of your own works the same way: ``ansatz=qml.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise, product
@@ -83,48 +83,39 @@ def strongly_entangling(weights: Any, wires: Any) -> None:
 
 
 def brick_wall(weights: Any, wires: Any) -> None:
-    """RY, RZ on each qubit, CZ on neighbours, even and odd pairs in turn, RY, RZ at the end; ``(layers + 1, qubits, 2)``."""
+    """RZ, RY on each qubit, CZ on neighbours, even and odd pairs in turn, RZ, RY at the end; ``(layers + 1, qubits, 2)``."""
     for depth, layer in enumerate(weights):
         if depth:
             for q in range((depth - 1) % 2, len(wires) - 1, 2):
                 qml.CZ(wires=[wires[q], wires[q + 1]])
         for q, wire in enumerate(wires):
-            qml.RY(layer[q, 0], wires=wire)
-            qml.RZ(layer[q, 1], wires=wire)
+            qml.RZ(layer[q, 0], wires=wire)
+            qml.RY(layer[q, 1], wires=wire)
 
 
-def _levels(n: int) -> Iterator[list[tuple[int, int]]]:
-    """Pairs (survivor, merged) level by level: the second half of the qubits is folded onto the first until one is left."""
-    while n > 1:
-        half = (n + 1) // 2
-        yield [(i, i + half) for i in range(n - half)]
-        n = half
-
-
-def _blocks(n: int, disentangle: bool) -> list[tuple[int, int]]:
+def _blocks(n: int, latent: int, disentangle: bool) -> list[tuple[int, int]]:
+    """Pairs (merged, survivor) level by level: the second half is folded onto the first until ``latent`` are left."""
     found = []
-    for level in _levels(n):
+    while n > latent:
+        half = max((n + 1) // 2, latent)
+        level = [(i + half, i) for i in range(n - half)]
         if disentangle:  # across the pairs: the merged one of a pair with the survivor of the next
-            found += [(merged, other) for (_, merged), (other, _) in pairwise(level)]
-        found += [(merged, survivor) for survivor, merged in level]
+            found += [(merged, other) for (merged, _), (_, other) in pairwise(level)]
+        found += level
+        n = half
     return found
 
 
-def tree(weights: Any, wires: Any, disentangle: bool = False) -> None:
-    """Tree tensor network of blocks RY, RZ, RY, RZ, CNOT on pairs, qubit 0 at the root; weights ``(blocks, 2, 2)``.
+def tree(weights: Any, wires: Any, latent: int, disentangle: bool = False) -> None:
+    """Tree tensor network of blocks RZ, RY, CNOT on pairs, the latent qubits at its root; weights ``(blocks, 2, 2)``.
 
     As in arXiv:2604.06541; ``disentangle``: blocks across neighbouring pairs before each level, MERA (quant-ph/0610099).
     """
-    for block, pair in zip(weights, _blocks(len(wires), disentangle), strict=True):
+    for block, pair in zip(weights, _blocks(len(wires), latent, disentangle), strict=True):
         for angles, q in zip(block, pair, strict=True):
-            qml.RY(angles[0], wires=wires[q])
-            qml.RZ(angles[1], wires=wires[q])
-        qml.CNOT(wires=[wires[q] for q in pair])
-
-
-def mera(weights: Any, wires: Any) -> None:
-    """:func:`tree` with disentanglers; weights ``(blocks, 2, 2)``."""
-    tree(weights, wires, disentangle=True)
+            qml.RZ(angles[0], wires=wires[q])
+            qml.RY(angles[1], wires=wires[q])
+        qml.CNOT(wires=[wires[q] for q in reversed(pair)])
 
 
 # registered in pyproject.toml under qad.ansatze
@@ -134,8 +125,9 @@ TRASH_LATENT = Ansatz(trash_latent, lambda n, latent, layers: (layers, n), knows
 TRASH_LATENT_SPARSE = Ansatz(partial(trash_latent, sparse=True), lambda n, latent, layers: (layers, n), knows_latent=True)
 STRONGLY_ENTANGLING = Ansatz(strongly_entangling, lambda n, latent, layers: (layers, n, 3))
 BRICK_WALL = Ansatz(brick_wall, lambda n, latent, layers: (layers + 1, n, 2))
-TREE = Ansatz(tree, lambda n, latent, layers: (len(_blocks(n, False)), 2, 2), fixed_depth=True)
-MERA = Ansatz(mera, lambda n, latent, layers: (len(_blocks(n, True)), 2, 2), fixed_depth=True)
+TREE = Ansatz(tree, lambda n, latent, layers: (len(_blocks(n, latent, False)), 2, 2), fixed_depth=True, knows_latent=True)
+MERA = Ansatz(partial(tree, disentangle=True), lambda n, latent, layers: (len(_blocks(n, latent, True)), 2, 2),
+              fixed_depth=True, knows_latent=True)
 
 
 def names() -> list[str]:

@@ -208,7 +208,7 @@ class QuantumAutoencoder(Detector):
             data=None if linear else X, batch_size=self.batch_size,
             validation=None if held is None else (lambda: through_mean(seen)) if linear else validate,
             epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7,
-            seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(X))
+            seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(X), progress=self.progress)
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
         return weights.detach(), history.as_dict()
@@ -225,9 +225,9 @@ class QuantumAutoencoder(Detector):
 
     def _count(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> None:
         """Effective parameters: rank of the Jacobian of some events' scores; dead ones: zero here and elsewhere."""
-        psi = circuit.states(events[:64])
-        elsewhere = self._random_weights(circuit.shape, seed=1).to(weights)
-        slopes = [score_jacobian(circuit.program, w, psi, self.latent) for w in (weights, elsewhere)]
+        psi = circuit.states(events[:64].double())
+        elsewhere = self._random_weights(circuit.shape, seed=1)
+        slopes = [score_jacobian(circuit.program, w.double(), psi, self.latent) for w in (weights, elsewhere)]
         singular = torch.linalg.svdvals(slopes[0])
         self.parameters_ = weights.numel()
         self.effective_parameters_ = int((singular > 1e-8 * max(float(singular[0]), 1e-12)).sum())

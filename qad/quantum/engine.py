@@ -19,6 +19,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any, NamedTuple
 
+import pennylane as qml
 import torch
 from pennylane.operation import StatePrepBase
 
@@ -28,6 +29,7 @@ from qad.quantum.mean_state import mean_state as _mean_state
 from qad.quantum.program import (
     COMPLEX,
     PHASES,
+    ROTATIONS,
     Program,
     Rotation,
     apply_matrix,
@@ -38,6 +40,8 @@ from qad.quantum.program import (
     unleftward,
 )
 
+#: Gates whose matrices PennyLane makes for a batch of angles; others are decomposed.
+BATCHED = (*ROTATIONS, "MultiRZ", "PauliRot", "CRX", "CRY", "CRZ", "ControlledPhaseShift")
 #: Bytes that one chunk of encoded events may take.
 MEMORY = 2**27
 
@@ -69,12 +73,13 @@ def matrix_of(op: Any) -> torch.Tensor:
 
 
 def operations(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> list[Any]:
-    """What an encoding queues for the events ``X``, templates taken apart until each operation has a matrix or a state."""
+    """What an encoding queues for the events ``X``, taken apart until each operation has a matrix (for a batch) or a state."""
     def flat(ops: list[Any]) -> Iterator[Any]:
         for op in ops:
             if op.name in PHASES:
                 continue
-            if op.has_matrix or isinstance(op, StatePrepBase) or not op.has_decomposition:
+            direct = op.name in BATCHED or not any(qml.math.ndim(p) for p in op.parameters)
+            if isinstance(op, StatePrepBase) or (op.has_matrix and direct) or not op.has_decomposition:
                 yield op
             else:
                 yield from flat(op.decomposition())

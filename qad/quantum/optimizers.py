@@ -158,7 +158,7 @@ class QNSPSA(torch.optim.Optimizer):
     overlap   ``f(a, b)``, mean over events of |⟨ψ(a)|ψ(b)⟩|² for weight vectors a and b: :class:`qad.quantum.geometry.Overlap`
     lr        η
     spread    half the finite difference, in units of the weights
-    damping   λ, added to the running mean of the estimated metrics
+    damping   λ, added to the running mean of the estimated metrics, which starts from the identity
     blocking  a step that raises the loss by more than this is not taken; None: every step is
 
     ``step`` needs a closure that returns the loss; no gradient is asked for.
@@ -201,7 +201,8 @@ class QNSPSA(torch.optim.Optimizer):
         outer = torch.outer(first, second)
         estimate = -0.5 * float(change) / (2 * h * h) * (outer + outer.mT) / 2
         k = state["k"] = state.get("k", 0) + 1
-        mean = state["metric"] = state.get("metric", torch.zeros_like(estimate)) * (k - 1) / k + estimate / k
+        before_it = state["metric"] if "metric" in state else torch.eye(len(here)).to(estimate)
+        mean = state["metric"] = (k * before_it + estimate) / (k + 1)
         values, vectors = torch.linalg.eigh(mean)  # √(G Gᵀ) + λ1: the estimate need not be positive
         move_by = -group["lr"] * (vectors @ ((vectors.mT @ gradient) / (values.abs() + group["damping"])))
         if group["blocking"] is None or at(move_by) <= before + group["blocking"]:

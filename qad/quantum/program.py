@@ -137,7 +137,9 @@ class Program:
             A, b = (t.to(weights) for t in self.linear)
             return A @ weights.reshape(-1) + b
         # tracing tells trainable gates by requires_grad
-        return self.retrace(weights) if weights.requires_grad else self.retrace(weights.clone().requires_grad_()).detach()
+        with torch.enable_grad():
+            angles = self.retrace(weights if weights.requires_grad else weights.clone().requires_grad_())
+        return angles if weights.requires_grad else angles.detach()
 
     def jacobian(self, weights: torch.Tensor) -> torch.Tensor:
         """∂φ/∂θ, ``(n_angles, n_parameters)``."""
@@ -190,6 +192,8 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
                 continue
             word = _word(op)
             used = [i for i, letter in enumerate(word) if letter != "I"]
+            if not used:  # a global phase
+                continue
             steps.append(Rotation(tuple(wires[i] for i in used), "".join(word[i] for i in used), len(angles)))
             angles.append(torch.as_tensor(op.parameters[0]).to(weights.dtype))
         if not angles:
@@ -199,13 +203,14 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
     generator = torch.Generator().manual_seed(1)
     probes = [torch.empty(shape, dtype=torch.float64).uniform_(-3, 3, generator=generator).requires_grad_() for _ in range(2)]
     try:
-        (steps, first), (_, second) = trace(probes[0]), trace(probes[1])
+        with torch.enable_grad():
+            (steps, first), (_, second) = trace(probes[0]), trace(probes[1])
+            rows = [torch.autograd.grad(a, probes[0], retain_graph=True)[0].reshape(-1) for a in first]
     except (IndexError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{_name(function)} cannot be run with weights of shape {shape} on {n_qubits} qubits: "
                          f"{error}") from error
-    rows = [torch.autograd.grad(a, probes[0], retain_graph=True)[0].reshape(-1) for a in first]
     A = torch.stack(rows)
     b = first.detach() - A @ probes[0].detach().reshape(-1)
     linear = torch.allclose(second.detach(), A @ probes[1].detach().reshape(-1) + b, atol=1e-10)

@@ -227,6 +227,35 @@ def test_chunks_change_nothing():
     torch.testing.assert_close(torch.cat(parts), engine.states(encodings.one_particle_one_qubit, x, 4))
 
 
+def busy(x, wires):
+    """An encoding with templates, controlled and mixed gates of the data."""
+    qml.AngleEmbedding(x[..., :3], wires=wires[:3], rotation="Y")
+    qml.U3(x[..., 0], 0.3, x[..., 1], wires=wires[1])
+    qml.IsingXY(x[..., 2], wires=[wires[2], wires[0]])
+    qml.CRX(x[..., 1], wires=wires[:2])
+    qml.PauliRot(x[..., 3], "XZ", wires=wires[2:])
+    qml.Rot(0.1, x[..., 3], x[..., 2], wires=wires[3])
+    qml.IQPEmbedding(x, wires=wires)
+    qml.MultiRZ(x[..., 0], wires=wires[1:])
+
+
+def test_any_encoding_works():
+    x = np.random.default_rng(2).uniform(-1, 1, (3, 4))
+    ours = engine.states(busy, torch.tensor(x), 4)
+    for event, psi in zip(x, ours, strict=True):
+        theirs = qml.matrix(lambda e=event: busy(e, range(4)), wire_order=range(4))()[:, 0]
+        assert abs(np.vdot(theirs, psi.numpy())) == pytest.approx(1, abs=1e-12)
+
+
+def test_an_identity_word_is_a_phase():
+    def circuit(w, wires):
+        qml.PauliRot(w[0], "II", wires=wires)
+        qml.RX(w[1], wires=wires[1])
+
+    rows = engine.kept_rows(compile_program(circuit, (2,), 2), torch.tensor([0.4, 0.7], dtype=torch.float64), 1)
+    assert abs(complex(rows[0, 0])) == pytest.approx(np.cos(0.35))
+
+
 def test_float32_agrees():
     x = torch.tensor(random_jets(0, 20, 6))
     w = torch.tensor(np.random.default_rng(0).uniform(-3, 3, (6, 3)))

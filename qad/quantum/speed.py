@@ -1,0 +1,285 @@
+"""How fast the engine is: ratios to PennyLane taken in the same process and run, rates beside their roofline."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+import torch
+
+from qad.errors import InputError
+from qad.quantum import ansatze, encodings, engine, readout
+from qad.quantum.circuit import Circuit
+from qad.quantum.geometry import Metric
+from qad.quantum.optimizers import NaturalGradient
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: ``value`` in ``unit``, to be compared with ``target``; ``how`` says what was timed."""
+
+    work: str
+    value: float
+    unit: str
+    target: float
+    better: str  # "more" or "less"
+    how: str
+
+    @property
+    def reached(self) -> bool:
+        return self.value >= self.target if self.better == "more" else self.value <= self.target
+
+
+def seconds(work: Callable[[], Any], repeats: int = 5, device: str = "cpu") -> float:
+    """Median time of ``work`` after one run to warm up."""
+    def once() -> float:
+        start = time.perf_counter()
+        work()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    once()
+    return statistics.median(once() for _ in range(repeats))
+
+
+@dataclass
+class Problem:
+    """Strongly entangling layers on angle-encoded random events: something to train."""
+
+    n_qubits: int
+    layers: int
+    n_events: int
+    latent: int = 2
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float64
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.shape = (self.layers, self.n_qubits, 3)
+        self.circuit = Circuit(encodings.angle, ansatze.strongly_entangling, self.shape, self.n_qubits)
+        self.X = torch.tensor(rng.uniform(-1.5, 1.5, (self.n_events, self.n_qubits)), dtype=self.dtype, device=self.device)
+        self.start = torch.tensor(rng.uniform(-2, 2, self.shape), dtype=self.dtype, device=self.device)
+        self.weights = self.start.clone().requires_grad_()
+        self.circuit.program  # compiled before the clock starts  # noqa: B018
+
+    def mean(self) -> None:
+        """The pass over the events."""
+        self.rho = self.circuit.mean_state(self.X)
+
+    def gradient(self) -> None:
+        """Loss and gradient."""
+        self.weights.grad = None
+        engine.infidelity(self.circuit.rows(self.weights, self.latent), self.rho).backward()
+
+    def stepper(self, approximation: str = "full", most: int = 1000) -> Callable[[], None]:
+        """Loss, gradient, metric, solve and update: one natural-gradient step."""
+        metric = Metric(self.circuit, self.X, self.weights, approximation, most)
+        optimizer = NaturalGradient([self.weights], metric, lr=0.01)
+
+        def step() -> None:
+            self.gradient()
+            optimizer.step()
+
+        return step
+
+
+def _pennylane(problem: Problem) -> tuple[Callable[[int], Any], Callable[[int], Any], Callable[[], Any]]:
+    """PennyLane's full metric of event i, its block-diagonal metric, and its loss and gradient on all events at once."""
+    from pennylane import numpy as pnp
+
+    n, latent = problem.n_qubits, problem.latent
+    device = qml.device("default.qubit", wires=n + 1)
+
+    @qml.qnode(device)
+    def node(weights: Any, event: Any) -> Any:
+        encodings.angle(event, range(n))
+        qml.StronglyEntanglingLayers(weights, range(n))
+        return qml.expval(qml.Z(n - 1))
+
+    @qml.qnode(device, interface="torch", diff_method="backprop")
+    def trash(weights: Any, events: Any) -> Any:
+        encodings.angle(events, range(n))
+        qml.StronglyEntanglingLayers(weights, range(n))
+        return qml.probs(wires=range(latent, n))
+
+    w = pnp.array(problem.start.numpy(), requires_grad=True)
+    events = [pnp.array(x, requires_grad=False) for x in problem.X[:16].numpy()]
+
+    def loss() -> None:
+        weights = problem.start.clone().requires_grad_()
+        (1 - trash(weights, problem.X)[:, 0].mean()).backward()
+
+    return (lambda i: qml.adjoint_metric_tensor(node)(w, events[i]),
+            lambda i: qml.metric_tensor(node, approx="block-diag")(w, events[i]), loss)
+
+
+def training_rows(progress: Progress | None = None) -> list[Row]:
+    """Natural gradient and gradients against PennyLane, 8 qubits, 48 parameters, 1,000 events."""
+    problem = Problem(8, 2, 1000)
+    problem.mean()
+    full, blocks, loss = _pennylane(problem)
+    step, block_step = problem.stepper(), problem.stepper("block-diag")
+    ours, ours_blocks, ours_gradient = seconds(step, 9), seconds(block_step, 9), seconds(problem.gradient, 9)
+    few, some = 2, 8
+    theirs = _each(full, few) * problem.n_events
+    theirs_blocks = _each(blocks, some) * problem.n_events
+    theirs_gradient = seconds(loss, 2)
+    size = "8 qubits, 48 parameters, 1,000 events"
+    return [
+        Row("natural-gradient step over adjoint_metric_tensor", theirs / ours, "×", 10_000, "more",
+            f"{size}: {ours * 1e3:.0f} ms for loss, gradient, full metric and solve; PennyLane's metric alone takes "
+            f"{theirs:,.0f} s, from {few} events timed"),
+        Row("the same over block-diagonal metric_tensor", theirs_blocks / ours_blocks, "×", 500, "more",
+            f"{size}: {ours_blocks * 1e3:.0f} ms; PennyLane's metric alone {theirs_blocks:,.0f} s, from {some} events timed"),
+        Row("loss and gradient over PennyLane's torch broadcasting", theirs_gradient / ours_gradient, "×", 50, "more",
+            f"{size}: {ours_gradient * 1e3:.1f} ms, PennyLane {theirs_gradient:.1f} s, all events at once"),
+    ]
+
+
+def _each(work: Callable[[int], Any], count: int) -> float:
+    """Mean time of ``work(1)`` … ``work(count)``, after ``work(0)`` to warm up."""
+    work(0)
+    start = time.perf_counter()
+    for i in range(count):
+        work(i + 1)
+    return (time.perf_counter() - start) / count
+
+
+def batch_rows(many: int = 1_000_000) -> list[Row]:
+    """A full-batch step on many events over the same on a hundredth of them, after the pass that builds ρ̄."""
+    small, large = Problem(8, 2, many // 100), Problem(8, 2, many)
+    passes = []
+    for problem in (small, large):
+        start = time.perf_counter()
+        problem.mean()
+        passes.append(time.perf_counter() - start)
+    steps = [small.stepper(), large.stepper()]
+    times: list[list[float]] = [[], []]
+    for _ in range(12):  # in turn: the machine's moods fall on both
+        for step, kept in zip(steps, times, strict=True):
+            start = time.perf_counter()
+            step()
+            kept.append(time.perf_counter() - start)
+    a, b = (statistics.median(t[2:]) for t in times)
+    return [Row(f"full-batch step on {many:,} events over {many // 100:,}", b / a, "×", 1.1, "less",
+                f"8 qubits, 48 parameters, natural gradient with the metric of 1,000 events: {b * 1e3:.0f} ms over "
+                f"{a * 1e3:.0f} ms; the pass before them {passes[1]:.1f} s over {passes[0]:.2f} s")]
+
+
+def scoring_rows(events: int = 2_000_000, dtype: torch.dtype = torch.float32) -> list[Row]:
+    """Events scored a second through the kept rows, from an array of features, beside the roofline."""
+    peak = readout.peak(dtype)
+    rows = []
+    for n, latent, target in ((4, 2, 4e7), (8, 2, 5e6), (10, 2, 1e6)):
+        problem = Problem(n, 2, events, latent, dtype=dtype)
+        with torch.no_grad():
+            kept = problem.circuit.rows(problem.weights, latent)
+        time_all = seconds(lambda p=problem, k=kept: readout.fidelities(k, p.circuit.encoding, p.X, p.n_qubits), 3)
+        work = readout.work(kept, problem.circuit.encoding, problem.X[:2], n)
+        bound = max(work.flops / peak.flops, work.bytes / peak.bytes)
+        rows.append(Row(
+            f"scoring, {n} qubits, {latent} latent", events / time_all, "events/s", target, "more",
+            f"{str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads; {work.flops:,} operations and "
+            f"{work.bytes} bytes an event, {bound * events / time_all:.0%} of the roofline ({peak.flops / 1e9:,.0f} GFlop/s, "
+            f"{peak.bytes / 1e9:,.0f} GB/s measured)"))
+    return rows
+
+
+def size_rows() -> list[Row]:
+    """Larger circuits: a step on 10 qubits, and the memory that 14 take, in a process of its own."""
+    problem = Problem(10, 2, 1000)
+    problem.mean()
+    ten = seconds(problem.stepper(), 3)
+    code = "from qad.quantum.speed import one_step; one_step(14)"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    took = time.perf_counter() - start
+    if done.returncode:
+        raise InputError(f"the step on 14 qubits failed: {done.stderr.strip().splitlines()[-1] if done.stderr else 'killed'}")
+    gib = float(done.stdout.split()[-1])
+    return [
+        Row("natural-gradient step, 10 qubits", ten, "s", 2, "less", "60 parameters, 1,000 events, exact full metric"),
+        Row("memory of a natural-gradient step, 14 qubits", gib, "GiB", 8, "less",
+            f"84 parameters, 1,000 events, a process of its own: {took:.0f} s with imports, encoding and ρ̄"),
+    ]
+
+
+def one_step(n_qubits: int) -> None:
+    """ρ̄ and one natural-gradient step on ``n_qubits``; prints the process's peak memory in GiB."""
+    problem = Problem(n_qubits, 2, 1000)
+    problem.mean()
+    problem.stepper()()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+SECTIONS: dict[str, Callable[[], list[Row]]] = {
+    "training": training_rows, "batch": batch_rows, "scoring": scoring_rows, "size": size_rows,
+}
+
+
+def measure(sections: list[str] | None = None, progress: Progress | None = None) -> list[Row]:
+    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``); some two minutes on 2 cores."""
+    wanted = sections or list(SECTIONS)
+    for name in wanted:
+        if name not in SECTIONS:
+            raise InputError(f"unknown section '{name}' of the speed table; expected {', '.join(SECTIONS)}")
+    rows: list[Row] = []
+    for i, name in enumerate(wanted):
+        rows += SECTIONS[name]()
+        if progress is not None:
+            progress(i + 1, len(wanted))
+    return rows
+
+
+def curves(device: str = "cpu", progress: Progress | None = None) -> dict[str, list[dict[str, float]]]:
+    """Seconds of the pass, of loss and gradient and of a natural-gradient step against qubits, parameters and events."""
+    cases = [("qubits", n, (n, 2, 1000)) for n in (4, 6, 8, 10, 12, 14)]
+    cases += [("parameters", 24 * layers, (8, layers, 1000)) for layers in (1, 2, 4, 8, 16)]
+    cases += [("events", n, (8, 2, n)) for n in (100, 1000, 10_000, 100_000, 1_000_000)]
+    found: dict[str, list[dict[str, float]]] = {}
+    for i, (axis, value, arguments) in enumerate(cases):
+        problem = Problem(*arguments, device=device)
+        start = time.perf_counter()
+        problem.mean()
+        once = time.perf_counter() - start
+        repeats = 1 if problem.n_qubits > 10 else 3
+        found.setdefault(axis, []).append({
+            axis: value, "pass": once, "gradient": seconds(problem.gradient, repeats, device),
+            "step": seconds(problem.stepper(), repeats, device)})
+        if progress is not None:
+            progress(i + 1, len(cases))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Where the table was taken."""
+    return {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+            "versions": {p: version(p) for p in ("torch", "numpy", "numba", "pennylane")}, "python": platform.python_version()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as f:
+            return next(line.partition(":")[2].strip() for line in f if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def as_json(rows: list[Row], **more: Any) -> str:
+    """For scripts."""
+    return json.dumps({"machine": machine(), "rows": [{**asdict(r), "reached": r.reached} for r in rows], **more}, indent=1)

@@ -1,0 +1,86 @@
+"""The torch loop: what is kept, when it stops, and that a killed training goes on with the same bits."""
+
+import numpy as np
+import pytest
+import torch
+
+from qad.errors import InputError
+from qad.quantum.optimizers import QNSPSA, NaturalGradient
+from qad.training import Checkpoint, train
+
+TARGET = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+
+def parabola(w):
+    return ((w - TARGET) ** 2).sum()
+
+
+def weights():
+    return torch.zeros(3, dtype=torch.float64, requires_grad=True)
+
+
+def test_the_best_weights_are_kept_and_belong_to_their_loss():
+    w = weights()
+    history = train([w], lambda _: parabola(w), epochs=30, learning_rate=0.4, patience=100)
+    assert parabola(w).item() == pytest.approx(min(history.train))
+    assert history.train[history.best_epoch] == min(history.train)
+
+
+def test_patience_and_tolerance():
+    w = weights()
+    history = train([w], lambda _: parabola(w) * 0 + 1, epochs=50, learning_rate=0.1, patience=4)
+    assert len(history.train) == 5  # one that improves on infinity, four that do not
+    told = []
+    train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+OPTIMISERS = {
+    "adam": lambda w: torch.optim.Adam([w], lr=0.1),
+    "momentum": lambda w: torch.optim.SGD([w], lr=0.02, momentum=0.9),
+    "natural": lambda w: NaturalGradient([w], lambda: torch.eye(3, dtype=torch.float64), lr=0.1, momentum=0.5),
+    "random": lambda w: QNSPSA([w], lambda a, b: 1 - ((a - b) ** 2).sum(), lr=0.05, seed=3),
+}
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("batches", [False, True])
+def test_killed_anywhere_it_goes_on_with_the_same_bits(name, batches, tmp_path):
+    data = torch.tensor(np.random.default_rng(0).normal(size=(40, 3))) if batches else None
+
+    def run(checkpoint=None, kill_at=None):
+        w = weights()
+        done = [0]
+
+        def loss(batch):
+            done[0] += 1
+            if done[0] == kill_at:
+                raise Killed
+            return parabola(w) if batch is None else ((w - batch) ** 2).sum(1).mean()
+
+        history = train([w], loss, epochs=12, learning_rate=0.1, data=data, batch_size=16, seed=5, patience=100,
+                        optimizer=OPTIMISERS[name](w), checkpoint=checkpoint)
+        return w.detach(), history
+
+    expected, history = run()
+    checkpoint = Checkpoint(tmp_path / "c", "key", every=0.0)
+    for kill_at in (7, 4):
+        with pytest.raises(Killed):
+            run(checkpoint, kill_at)
+    resumed, told = run(checkpoint)
+    assert torch.equal(resumed, expected) and told == history
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_another_training_s_checkpoint_is_refused(tmp_path):
+    w = weights()
+    train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
+    with pytest.raises(InputError, match="other settings or events; delete it"):
+        train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "b", 0.0))
+    (tmp_path / "c").write_bytes(b"\x80\x04garbage")
+    with pytest.raises(InputError, match="is no checkpoint"):
+        train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
