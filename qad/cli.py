@@ -323,6 +323,93 @@ def score(
     print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")
 
 
+@app.command()
+def diagnose(
+    model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote.")],
+    file: Annotated[Path | None, typer.Argument(help="Background sample. [default: the one it was trained on]")] = None,
+    events: Annotated[int, typer.Option(min=2, help="How many events to look at.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """What limits a quantum autoencoder: distance to its ceiling, dead weights, spectrum of ρ̄, gradients, entanglement.
+
+    Example:  qad diagnose model qcd.h5
+    """
+    from qad import persistence, pipeline
+    from qad.data.store import iter_chunks
+    from qad.quantum.diagnose import diagnose as look
+
+    loaded = persistence.load(model)
+    name = file or Path(persistence.load_notes(model).get("trained_on", {}).get("file", ""))
+    if not name.is_file():
+        raise InputError(f"{name} is not there: give the sample to look at, as in  qad diagnose {model} FILE")
+    steps, detector = pipeline.parts(loaded)
+    array: Any = next(iter_chunks(name))[:events]
+    for step in steps:
+        array = step.transform(array)
+    found = look(detector, array, events)
+    print(json.dumps(found) if as_json else "\n".join(_diagnosis(found)))
+
+
+def _diagnosis(found: dict[str, Any]) -> Iterator[str]:
+    def numbers(values: dict[Any, float]) -> str:
+        return ", ".join(f"{k}: {v:.3g}" for k, v in values.items())
+
+    yield f"circuit        {found['qubits']} qubits, {found['latent']} latent; looked at {found['events']:,} events"
+    yield f"loss           {numbers(found['loss'])}"
+    yield (f"parameters     {found['parameters']}, of which {found['effective_parameters']} directions change a score; "
+           f"rank of the metric {found['metric_rank']}")
+    yield f"dead           {', '.join(found['dead']) or 'none'}"
+    values = found["spectrum"]["eigenvalues"]
+    yield (f"mean state     purity {found['spectrum']['purity']:.4f}, entropy {found['spectrum']['entropy']:.3f} bits; "
+           "eigenvalues " + " ".join(f"{v:.2g}" for v in values[:8]) + (" …" if len(values) > 8 else ""))
+    yield f"entanglement   {numbers(found['entanglement'])}  (Meyer-Wallach, 0 to 1)"
+    if found["magic"]:
+        yield f"magic          {numbers(found['magic'])}  (stabiliser 2-Rényi entropy, bits)"
+    variance = found["gradient_variance"]
+    if variance["qubits"]:
+        slope = f"; {variance['slope_per_qubit']:+.2f} powers of two a qubit" if "slope_per_qubit" in variance else ""
+        yield f"gradient var.  by qubits {numbers(variance['qubits'])}{slope}"
+    if variance["layers"]:
+        yield f"               by layers {numbers(variance['layers'])}"
+    yield found["verdict"]
+
+
+@app.command()
+def speed(
+    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size. [default: all]")] = [],  # noqa: B006
+    plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "
+                                                   "(.png, .svg).")] = None,
+    device: Annotated[str, typer.Option(help="Where the curves are taken: cpu or cuda.")] = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Measure the engine against PennyLane, in the same process and run; about three minutes on 2 cores.
+
+    Example:  qad speed  (or  qad speed scoring --json)
+    """
+    from qad.quantum import speed as measured
+
+    with _progress("parts") as bar:
+        rows = measured.measure(section, _row(bar, "speed"))
+        curves = measured.curves(device, _row(bar, "curves")) if plot else {}
+    if plot:
+        from qad.report.plots import cost_curves
+
+        cost_curves(curves, plot)
+    if as_json:
+        print(measured.as_json(rows, curves=curves))
+        return
+    where = measured.machine()
+    print(f"{where['processor']}, {where['cores']} cores, {where['threads']} threads; "
+          + ", ".join(f"{k} {v}" for k, v in where["versions"].items()))
+    for row in rows:
+        sign = "≥" if row.better == "more" else "≤"
+        missed = "" if row.reached else "  MISSED"
+        print(f"{row.work:<55} {row.value:>13,.4g} {row.unit:<9} target {sign} {row.target:,g}{missed}")
+        print(f"    {row.how}")
+    if plot:
+        print(plot)
+
+
 class _Screen:
     """Draws what the runner tells."""
 

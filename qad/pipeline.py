@@ -67,6 +67,13 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
     return make_pipeline(*steps, model)
 
 
+def parts(model: Any) -> tuple[list[Representation], detector.Detector]:
+    """The representations and the detector of what :func:`qad.load` gave. Raises :class:`InputError` if one is missing."""
+    if not isinstance(model, Pipeline) or not isinstance(model[-1], detector.Detector):
+        raise InputError("expected a model of representations and a detector, as `qad fit` writes it")
+    return [step for _, step in model.steps[:-1]], model[-1]
+
+
 def anomaly_score(model: Pipeline, sample: Sample) -> np.ndarray:
     """Anomaly score ``(n,)`` of every event of ``sample`` by a fitted pipeline, higher = more anomalous."""
     array: Any = sample

@@ -11,8 +11,8 @@ import json
 import os
 import platform
 import time
-import warnings
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
