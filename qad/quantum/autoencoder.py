@@ -41,7 +41,7 @@ class QuantumAutoencoder(Detector):
     ansatz           a name from ``qad.quantum.ansatze.names()``, a PennyLane template, or a function ``f(weights, wires)``
     layers, shape    depth of the ansatz; shape of its weights where it does not tell
     qubits           where the encoding is a function of yours; by default one for each particle or feature
-    loss, score      ``infidelity`` 1 - F or ``log-fidelity`` -log F: what is minimised, what is returned
+    loss, score_as   ``infidelity`` 1 - F or ``log-fidelity`` -log F: what is minimised, what is returned
     readout, shots   ``direct`` or ``swap``, a SWAP test against |0…0⟩, for comparison: without ``shots`` both are equal, exact
     optimizer        a name from ``qad.quantum.optimizers.OPTIMIZERS``; ``optimizer_options`` are its keywords
     batch_size       events of a step where training goes event by event
@@ -62,7 +62,7 @@ class QuantumAutoencoder(Detector):
     def __init__(self, latent: int = 2, encoding: Any = "1p1q", scale: float = encodings.PUBLISHED_SCALE,
                  train_encoding: bool = False, ansatz: Any = "1p1q", layers: int | None = None,
                  shape: tuple[int, ...] | None = None, qubits: int | None = None, loss: str = "infidelity",
-                 score: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
+                 score_as: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
                  optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float = 0.05,
                  batch_size: int = 256, patience: int = 30, start: float = np.pi, dtype: str = "float64",
                  device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
@@ -75,7 +75,7 @@ class QuantumAutoencoder(Detector):
         self.shape = shape
         self.qubits = qubits
         self.loss = loss
-        self.score = score
+        self.score_as = score_as
         self.readout = readout
         self.shots = shots
         self.optimizer = optimizer
@@ -116,7 +116,7 @@ class QuantumAutoencoder(Detector):
         return Circuit(encode, function, shape, n)
 
     def _settings(self) -> None:
-        for name, value, known in (("loss", self.loss, LOSSES), ("score", self.score, LOSSES),
+        for name, value, known in (("loss", self.loss, LOSSES), ("score_as", self.score_as, LOSSES),
                                    ("readout", self.readout, ("direct", "swap")), ("dtype", self.dtype, ("float32", "float64")),
                                    ("optimizer", self.optimizer, optimizers.OPTIMIZERS)):
             if value not in known:
@@ -258,7 +258,7 @@ class QuantumAutoencoder(Detector):
         F = self.fidelity(X)
         if self.shots is not None:
             F = self._sampled(np.clip(F, 0, 1))
-        return 1 - F if self.score == "infidelity" else -np.log(np.maximum(F, TINY))
+        return 1 - F if self.score_as == "infidelity" else -np.log(np.maximum(F, TINY))
 
     def _sampled(self, F: np.ndarray) -> np.ndarray:
         """What ``shots`` shots show: all trash qubits 0 with probability F; a SWAP test's ancilla 0 with (1 + F)/2."""

@@ -17,7 +17,7 @@ from numba.extending import intrinsic, overload
 from numpy.polynomial import Chebyshev, Polynomial
 
 #: Events a kernel takes at once: the work arrays of a block stay in the L1 cache.
-LANES = 256
+LANES = 512
 FAST: dict[str, Any] = {"nogil": True, "cache": True, "fastmath": {"contract"}, "error_model": "numpy"}
 
 

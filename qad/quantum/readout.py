@@ -22,8 +22,8 @@ from qad.quantum import engine
 from qad.quantum.kernels import LANES, complex_products, real_products
 from qad.quantum.program import COMPLEX, PHASES, ROTATIONS, check_size, record
 
-#: Events in a task. Above 2^15 elements torch would start threads of its own inside ours.
-CHUNK = 2**15
+#: Events in a task, that its arrays stay in the L2 cache; above 2^15 elements torch would start threads of its own inside ours.
+CHUNK, TORCH_CHUNK = 2**16, 2**15
 AXES = {"X": np.diag([1, -1j]), "Y": np.eye(2), "Z": np.array([[1, -1j], [-1j, 1]]) / np.sqrt(2)}  # rotation = V RY V†
 QUARTER = np.array([[0, -1], [1, 0]])  # RY(π)
 
@@ -45,7 +45,7 @@ def _batched(op: Any) -> bool:
     return op.batch_size is not None
 
 
-def product_gates(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> list[Any] | None:
+def product_gates(encoding: Callable[..., None], X: Any, n_qubits: int) -> list[Any] | None:
     """The gates of a product encoding, or None if it entangles or takes data otherwise than as angles."""
     found: list[Any] = []
     for op in record(encoding, X, n_qubits=n_qubits):
@@ -55,13 +55,31 @@ def product_gates(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int)
     return found if plain else None
 
 
+def _takes_arrays(encoding: Callable[..., None], X: torch.Tensor, gates: list[Any], n_qubits: int) -> bool:
+    """Does the encoding give the same angles for NumPy arrays? They start no threads inside ours, and make larger chunks."""
+    try:
+        others = product_gates(encoding, X.numpy(), n_qubits)
+        return others is not None and _layout(others) == _layout(gates) and all(
+            np.array_equal(_array(a.parameters[0]), _array(b.parameters[0])) for a, b in zip(gates, others, strict=True)
+            if _batched(a))
+    except Exception:  # whatever a function of the user's own does with arrays: torch's tensors are what it is promised
+        return False
+
+
+def _array(parameter: Any) -> np.ndarray:
+    return np.asarray(parameter.detach() if isinstance(parameter, torch.Tensor) else parameter)
+
+
+def _layout(gates: list[Any]) -> list[tuple[Any, ...]]:
+    return [(op.name, op.wires[0], _batched(op)) for op in gates]
+
+
 def _signature(gates: list[Any]) -> tuple[Any, ...]:
     """Two chunks with the same signature share a plan."""
-    return tuple((op.name, op.wires[0], *((None,) if _batched(op) else map(_bytes, op.parameters))) for op in gates)
+    def constants(op: Any) -> tuple[bytes, ...]:
+        return () if _batched(op) else tuple(_array(p).tobytes() for p in op.parameters)
 
-
-def _bytes(parameter: Any) -> bytes:
-    return np.asarray(parameter.detach() if isinstance(parameter, torch.Tensor) else parameter).tobytes()
+    return tuple((op.name, op.wires[0], constants(op)) for op in gates)
 
 
 def _apart(rows: np.ndarray, tiny: float) -> np.ndarray:
@@ -159,42 +177,42 @@ def fidelities(rows: torch.Tensor, encoding: Callable[..., None], X: torch.Tenso
         raise InputError(f"expected at least one thread, got {threads}")
     if not len(X):
         return X.new_zeros(0)
-    gates = product_gates(encoding, X[:1], n_qubits) if X.device.type == "cpu" else None
+    gates = product_gates(encoding, X[:2], n_qubits) if X.device.type == "cpu" else None
     if gates is None:
         return _general(rows, encoding, X, n_qubits)
     out = torch.empty(len(X), dtype=X.dtype)
-    starts = range(0, len(X), CHUNK)
+    arrays = _takes_arrays(encoding, X[:2], gates, n_qubits)
+    chunk = CHUNK if arrays else TORCH_CHUNK
+    starts = range(0, len(X), chunk)
     threads = min(threads, len(starts))
     plans = {_signature(gates): make_plan(rows, gates, n_qubits, out.numpy().dtype)}  # nearly always the only one
 
     def work_off(worker: int) -> None:
-        width = -(-min(CHUNK, len(X)) // LANES) * LANES
+        width = -(-min(chunk, len(X)) // LANES) * LANES
         columns = np.empty((*X.shape[1:], width), out.numpy().dtype)
         F, angles = np.empty(width, columns.dtype), None
         for start in starts[worker::threads]:
-            x = X[start : start + CHUNK]
+            x = X[start : start + chunk]
             view = columns[..., : len(x)]
             np.copyto(view, np.moveaxis(x.numpy(), 0, -1))  # x[..., i] is contiguous from here on
-            gates = product_gates(encoding, torch.from_numpy(np.moveaxis(view, -1, 0)), n_qubits)
+            events = np.moveaxis(view, -1, 0)
+            gates = product_gates(encoding, events if arrays else torch.from_numpy(events), n_qubits)
             if gates is None:
-                out[start : start + CHUNK] = _general(rows, encoding, x, n_qubits)
+                out[start : start + chunk] = _general(rows, encoding, x, n_qubits)
                 continue
             key = _signature(gates)
             if key not in plans:
                 plans[key] = make_plan(rows, gates, n_qubits, columns.dtype)
             plan = plans[key]
             if angles is None or len(angles) != len(plan.gates):
-                angles = np.empty((len(plan.gates), width), columns.dtype)
+                angles = np.zeros((len(plan.gates), width), columns.dtype)
             for row, gate in zip(angles, plan.gates, strict=True):
-                if gate < 0:
-                    row[:] = 0
-                else:
-                    torch.from_numpy(row[: len(x)]).copy_(gates[gate].parameters[0].detach())
+                row[: len(x)] = 0 if gate < 0 else _array(gates[gate].parameters[0])
             if plan.real:
                 real_products(angles, plan.rows, plan.used, F)
             else:
                 complex_products(angles, plan.matrices, plan.first, plan.rows, plan.used, F)
-            out[start : start + CHUNK] = torch.from_numpy(F[: len(x)])
+            out[start : start + chunk] = torch.from_numpy(F[: len(x)])
 
     if threads == 1:
         work_off(0)

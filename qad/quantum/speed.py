@@ -195,7 +195,7 @@ def scoring_rows(events: int = 2_000_000, dtype: torch.dtype = torch.float32) ->
         bound = max(work.flops / peak.flops, work.bytes / peak.bytes)
         rows.append(Row(
             f"scoring, {n} qubits, {latent} latent", events / time_all, "events/s", target, "more",
-            f"{str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads, best of 15; {work.flops:,} operations and "
+            f"{str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads, best of 15; {work.flops:,} operations, "
             f"{work.bytes} bytes an event, {bound * events / time_all:.0%} of the roofline ({peak.flops / 1e9:,.0f} GFlop/s, "
             f"{peak.bytes / 1e9:,.0f} GB/s measured)"))
     return rows

@@ -1,11 +1,20 @@
-import numpy as np
-import pytest
+import warnings
+from functools import partial
 
-from qad.errors import InputError
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+
+from qad.errors import DeadParameterWarning, InputError
 from qad.metrics import auc
+from qad.quantum import encodings, engine
 from qad.quantum.autoencoder import QuantumAutoencoder
 from qad.quantum.controls import CeilingUnitary, RandomCircuit, UntrainedCircuit
+from qad.quantum.feature_autoencoder import FeatureAutoencoder
+from qad.quantum.optimizers import OPTIMIZERS
 from qad.representations.constituents import Constituents
+from qad.training import Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +88,176 @@ def test_it_finds_tops_and_inverts_on_them(jets):
         assert auc(backward.anomaly_score(b), backward.anomaly_score(a)) < 0.5
 
 
+SLOW_STEPS = {"gradient-descent": 0.5, "qbang": 0.02, "qn-spsa": 0.1, "momentum-natural-gradient": 0.02}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimiser_trains_it_and_repeats_itself(jets, optimizer):
+    options = {"optimizer_options": {"metric_events": 50}} if optimizer not in ("adam", "gradient-descent") else {}
+    def fitted(epochs):
+        return QuantumAutoencoder(latent=1, optimizer=optimizer, epochs=epochs, patience=100, **options,
+                                  learning_rate=SLOW_STEPS.get(optimizer, 0.1)).fit(jets[0][:100])
+
+    first, last, again = fitted(1), fitted(25), fitted(25)
+    assert last.diagnostics_["loss"] < 0.9 * first.diagnostics_["loss"]
+    np.testing.assert_array_equal(last.weights_, again.weights_)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "natural-gradient"])
+def test_the_scale_of_the_encoding_is_trained_too(jets, optimizer):
+    """Event by event; a smaller scale brings jets closer to |0…0⟩, so the loss falls by the scale alone."""
+    model = QuantumAutoencoder(latent=1, train_encoding=True, scale=4.0, epochs=15, optimizer=optimizer, learning_rate=0.1)
+    model.fit(jets[0][:200], validation=jets[0][200:300])
+    scale = 1 + 2 * np.pi / (1 + np.exp(-float(model.encoding_weights_)))
+    assert scale < 3.8
+    history = model.diagnostics_["history"]
+    assert min(history["validation"]) < history["validation"][0]
+    fixed = QuantumAutoencoder(latent=1, scale=float(scale), epochs=0).fit(jets[0][:200])
+    fixed.rows_real_, fixed.rows_imag_ = model.rows_real_, model.rows_imag_
+    np.testing.assert_allclose(fixed.anomaly_score(jets[1]), model.anomaly_score(jets[1]), atol=1e-9)
+
+
+def test_a_loss_that_is_not_linear_goes_event_by_event(jets):
+    model = QuantumAutoencoder(latent=1, loss="log-fidelity", score_as="log-fidelity", epochs=20, learning_rate=0.2).fit(jets[0])
+    start = QuantumAutoencoder(latent=1, loss="log-fidelity", score_as="log-fidelity", epochs=1, learning_rate=1e-9).fit(jets[0])
+    assert model.anomaly_score(jets[0]).mean() < 0.5 * start.anomaly_score(jets[0]).mean()
+    model.score_as = "infidelity"
+    infidelity = model.anomaly_score(jets[1])
+    model.score_as = "log-fidelity"
+    np.testing.assert_allclose(model.anomaly_score(jets[1]), -np.log(1 - infidelity), rtol=1e-9)
+
+
+def test_full_batches_event_by_event_are_the_mean_state(jets, monkeypatch):
+    """Two ways to one number: the loss through ρ̄, and the mean over events."""
+    through_mean = QuantumAutoencoder(latent=1, epochs=8).fit(jets[0])
+    monkeypatch.setattr("qad.quantum.autoencoder.engine.infidelity",
+                        lambda rows, mean: 1 - engine.fidelities(rows, CURRENT["psi"]).mean())
+    CURRENT["psi"] = engine.states(through_mean.circuit().encoding, torch.tensor(jets[0]), 5)
+    by_event = QuantumAutoencoder(latent=1, epochs=8).fit(jets[0])
+    np.testing.assert_allclose(by_event.weights_, through_mean.weights_, atol=1e-9)
+
+
+CURRENT = {}
+
+
+def test_early_stopping_looks_at_the_validation_loss(jets):
+    model = QuantumAutoencoder(latent=1, epochs=400, patience=5, learning_rate=0.3).fit(jets[0][:300], validation=jets[0][300:])
+    history = model.diagnostics_["history"]
+    assert len(history["validation"]) == len(history["train"]) < 400
+    assert history["best_epoch"] == int(np.argmin(history["validation"]))
+    held = QuantumAutoencoder(latent=1, epochs=0).fit(jets[0][300:])
+    held.rows_real_, held.rows_imag_ = model.rows_real_, model.rows_imag_
+    assert held.anomaly_score(jets[0][300:]).mean() == pytest.approx(min(history["validation"]))
+
+
+def test_shots_have_the_right_mean_and_spread(jets):
+    """Direct: F(1 - F)/S. A SWAP test: (1 - F²)/S, never less (arXiv:2112.04958 reads out this way)."""
+    model = UntrainedCircuit(latent=1, shots=400).fit(jets[0])
+    exact = UntrainedCircuit(latent=1).fit(jets[0]).anomaly_score(jets[1])
+    swap = UntrainedCircuit(latent=1, shots=400, readout="swap").fit(jets[0])
+    F = 1 - exact
+    for fitted, variance in ((model, F * (1 - F) / 400), (swap, (1 - F**2) / 400)):
+        pulls = (fitted.anomaly_score(jets[1]) - exact) / np.sqrt(np.maximum(variance, 1e-12))
+        assert abs(pulls.mean()) < 5 / np.sqrt(len(pulls)) and 0.85 < pulls.std() < 1.15
+    np.testing.assert_array_equal(UntrainedCircuit(latent=1, readout="swap").fit(jets[0]).anomaly_score(jets[1]), exact)
+
+
+def test_dead_weights_are_named(jets):
+    with pytest.warns(DeadParameterWarning, match=r"9 of 15 weights cannot change any score .*weights\[0, 0\]"):
+        model = QuantumAutoencoder(latent=2, epochs=2).fit(jets[0])
+    assert model.dead_ == ["weights[0, 0]", "weights[0, 1]", "weights[0, 2]", "weights[1, 0]", "weights[1, 1]",
+                           "weights[1, 2]", "weights[2, 2]", "weights[3, 2]", "weights[4, 2]"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not QuantumAutoencoder(latent=2, epochs=2, ansatz="mera").fit(jets[0]).dead_
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_precisions_agree(jets, dtype):
+    model = QuantumAutoencoder(latent=2, epochs=20, dtype=dtype).fit(jets[0])
+    exact = QuantumAutoencoder(latent=2, epochs=20).fit(jets[0])
+    np.testing.assert_allclose(model.anomaly_score(jets[1]), exact.anomaly_score(jets[1]), atol=1e-4)
+    assert model.effective_parameters_ == exact.effective_parameters_
+
+
+def test_a_killed_training_goes_on_with_the_same_bits(jets, tmp_path, monkeypatch):
+    monkeypatch.setattr("qad.quantum.autoencoder.Checkpoint", partial(Checkpoint, every=0.0))
+    params = {"latent": 1, "epochs": 12, "optimizer": "momentum-natural-gradient", "learning_rate": 0.02}
+    expected = QuantumAutoencoder(**params).fit(jets[0])
+    model = QuantumAutoencoder(**params, checkpoint=str(tmp_path / "c"))
+
+    def stop(done, of):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    model.progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(jets[0])
+    assert (tmp_path / "c").exists()
+    told = []
+    model.progress = lambda done, of: told.append(done)
+    model.fit(jets[0])
+    assert told[0] == 7 and not (tmp_path / "c").exists()  # epoch 6 was the last one written
+    np.testing.assert_array_equal(model.weights_, expected.weights_)
+    model.progress = stop
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(jets[0])
+    with pytest.raises(InputError, match="other settings or events"):
+        model.set_params(learning_rate=0.03).fit(jets[0])
+
+
+def own_encoding(x, wires):
+    for q, wire in enumerate(wires):
+        qml.RY(x[..., q, 1] * x[..., q, 0], wires=wire)
+        qml.RZ(x[..., q, 2], wires=wire)
+
+
+def own_ansatz(weights, wires):
+    for q, wire in enumerate(wires):
+        qml.RY(weights[q] ** 2, wires=wire)
+    qml.broadcast(qml.CNOT, wires, "ring") if hasattr(qml, "broadcast") else qml.CNOT(wires[:2])
+
+
+def test_functions_and_templates_of_your_own(jets):
+    model = QuantumAutoencoder(latent=2, encoding=own_encoding, ansatz=own_ansatz, shape=(5,), epochs=3).fit(jets[0])
+    assert model.weights_.shape == (5,) and np.isfinite(model.anomaly_score(jets[1])).all()
+    template = QuantumAutoencoder(latent=2, ansatz=qml.BasicEntanglerLayers, layers=2, epochs=3).fit(jets[0])
+    assert template.weights_.shape == (2, 5)
+    with pytest.raises(InputError, match="SimplifiedTwoDesign does not tell one shape"):
+        QuantumAutoencoder(ansatz=qml.SimplifiedTwoDesign).fit(jets[0])
+    with pytest.raises(InputError, match="shape of the weights of own_ansatz is not known"):
+        QuantumAutoencoder(ansatz=own_ansatz).fit(jets[0])
+
+
+@pytest.mark.parametrize("encoding", [e for e in encodings.names() if encodings.get(e).takes == "tabular"])
+@pytest.mark.parametrize("bounds", ["fitted", (-6, 6)])
+def test_features(encoding, bounds):
+    rng = np.random.default_rng(0)
+    background = rng.normal(size=(300, 4)) @ rng.normal(size=(4, 4)) * 0.5
+    signal = background + 2.0
+    model = FeatureAutoencoder(encoding=encoding, bounds=bounds, epochs=30).fit(background)
+    expected = {"dense-angle": 2, "particle-embedding": 2, "amplitude": 2}.get(encoding, 4)
+    assert model.diagnostics_["qubits"] == expected
+    scores = model.anomaly_score(np.clip(signal, -5.9, 5.9))
+    assert ((scores > -1e-9) & (scores < 1 + 1e-9)).all()
+
+
+def test_features_outside_their_range_are_one_sentence():
+    x = np.random.default_rng(0).uniform(0, 900, (50, 3))
+    model = FeatureAutoencoder(bounds=[(0, 1000), (0, 1000), (0, 900)], epochs=2).fit(x)
+    with pytest.raises(InputError, match="1 of 2 events lie outside the bounds it was given, in feature 2"):
+        model.anomaly_score([[1, 2, 3], [1, 2, 901]])
+    with pytest.raises(InputError, match=r"outside \[-π, π\] rad, where two angles would be one state"):
+        FeatureAutoencoder(bounds=None).fit(x)
+    fitted = FeatureAutoencoder(epochs=2).fit(x)
+    np.testing.assert_array_equal(fitted.anomaly_score([[1e6, 2, 3]]), fitted.anomaly_score([[x[:, 0].max(), 2, 3]]))
+    for bounds, sentence in (("wide", "expected 'fitted'"), ((3, 2), "low < high"), ([(0, 1)] * 2, "3 of them")):
+        with pytest.raises(InputError, match=sentence):
+            FeatureAutoencoder(bounds=bounds).fit(x)
+    with pytest.raises(InputError, match="odd number"):
+        FeatureAutoencoder(encoding="particle-embedding").fit(x)
+
+
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
@@ -86,7 +265,22 @@ def test_it_finds_tops_and_inverts_on_them(jets):
         ({"latent": 0}, "latent=0"),
         ({"ansatz": "1p2q"}, "did you mean '1p1q'"),
         ({"encoding": "angel"}, "did you mean 'angle'"),
-        ({"encoding": "angle"}, "takes a table"),
+        ({"encoding": "angle"}, "takes tabular input; QuantumAutoencoder takes particles"),
+        ({"encoding": own_encoding, "scale": 2.0}, "takes no scale"),
+        ({"ansatz": "1p1q", "layers": 3}, "has one layer"),
+        ({"ansatz": "brick-wall", "layers": 0}, "layers=0"),
+        ({"ansatz": 7}, "expected a name, an Ansatz"),
+        ({"encoding": 7}, "expected a name, an Encoding"),
+        ({"loss": "fidelity"}, "did you mean 'infidelity'"),
+        ({"optimizer": "natural"}, "did you mean 'natural-gradient'"),
+        ({"optimizer": "qbang", "train_encoding": True}, "trains the circuit only"),
+        ({"readout": "swop"}, "did you mean 'swap'"),
+        ({"shots": 0}, "shots=0"),
+        ({"dtype": "float16"}, "unknown dtype"),
+        ({"device": "cuda"}, "no GPU"),
+        ({"scale": 9.0, "train_encoding": True}, "lies between 1 and 7.28"),
+        ({"encoding": "os:system"}, "unknown encoding 'os:system'"),
+        ({"ansatz": "os:system"}, "unknown ansatz 'os:system'"),
     ],
 )
 def test_mistakes_are_one_sentence(jets, params, sentence):
@@ -95,5 +289,5 @@ def test_mistakes_are_one_sentence(jets, params, sentence):
 
 
 def test_too_many_particles_is_one_sentence():
-    with pytest.raises(InputError, match="1 to 12 qubits"):
+    with pytest.raises(InputError, match="1 to 14 qubits"):
         QuantumAutoencoder().fit(np.zeros((10, 30, 3)))

@@ -163,3 +163,22 @@ def test_what_cannot_be_used_is_an_input_error():
 def test_work_counts_the_event_and_the_score():
     assert work(rows_of(4, 2, 1), encodings.angle, torch.zeros(1, 4), 4) == Work(422, 20)
     assert peak(torch.float32).flops > 0
+
+
+def only_tensors(x, wires):
+    """Torch's own functions: no NumPy array gets through."""
+    for q, wire in enumerate(wires):
+        qml.RX(torch.sin(x[..., q]), wires=wire)
+
+
+def another_for_arrays(x, wires):
+    """Gives other angles for arrays than for tensors: what a tensor gives counts."""
+    for q, wire in enumerate(wires):
+        qml.RY(x[..., q] if isinstance(x, torch.Tensor) else 2 * x[..., q], wires=wire)
+
+
+@pytest.mark.parametrize("encoding", [only_tensors, another_for_arrays])
+def test_encodings_that_want_tensors_get_them(encoding):
+    rows, X = rows_of(3, 1, 0), events(200, 3)
+    expected = (engine.states(encoding, X, 3) @ rows.mT).abs().square().sum(1)
+    torch.testing.assert_close(fidelities(rows, encoding, X, 3), expected, atol=1e-12, rtol=0)
