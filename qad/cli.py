@@ -387,13 +387,14 @@ def speed(
     Example:  qad speed  (or  qad speed scoring --json)
     """
     from qad.quantum import speed as measured
+    from qad.report.plots import check_picture, cost_curves
 
+    if plot:
+        check_picture(plot)  # before the minutes are spent
     with _progress("parts") as bar:
         rows = measured.measure(section, _row(bar, "speed"))
         curves = measured.curves(device, _row(bar, "curves")) if plot else {}
     if plot:
-        from qad.report.plots import cost_curves
-
         cost_curves(curves, plot)
     if as_json:
         print(measured.as_json(rows, curves=curves))

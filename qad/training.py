@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,12 +37,12 @@ class Checkpoint:
 
     path   safetensors: numbers and JSON, nothing that executes
     key    says what is trained on what; a file with another key is refused
-    every  seconds between two writes
+    every  seconds between two writes; the environment's QAD_CHECKPOINT_SECONDS, or 10
     """
 
     path: Path
     key: str
-    every: float = 10.0
+    every: float = field(default_factory=lambda: float(os.environ.get("QAD_CHECKPOINT_SECONDS", "10")))
 
 
 def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,

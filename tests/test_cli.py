@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
+from qad import load as qad_load
 from tests.conftest import PROJECT, toy_jets
 
 
@@ -26,7 +28,7 @@ def jets(tmp_path):
 
 
 COMMANDS = [(), ("simulate",), ("simulate", "jets"), ("simulate", "events"), ("data",), ("data", "info"), ("detectors",),
-            ("fit",), ("score",), ("benchmark",), ("report",), ("doctor",)]
+            ("fit",), ("score",), ("diagnose",), ("speed",), ("benchmark",), ("report",), ("doctor",)]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -48,6 +50,54 @@ def test_detectors(jets):
     rows = json.loads(qad("detectors", "--json").stdout)
     assert {"quantum-autoencoder", "pca"} <= {r["name"] for r in rows}
     assert "quantum-autoencoder" in qad("detectors").stdout
+
+
+TRAINING = ("-r", "constituents:n_particles=4", "-p", "latent=1", "-p", "ansatz=strongly-entangling", "-p", "layers=2",
+            "-p", "optimizer=natural-gradient", "-p", "patience=1000")
+
+
+def test_a_killed_fit_goes_on_with_the_same_bits(jets):
+    """SIGKILL while it trains; the same command finishes, with the weights of a training left in peace."""
+    command = [sys.executable, "-m", "qad", "fit", "quantum-autoencoder", str(jets / "qcd.h5"), *TRAINING]
+    checkpoint = jets / "killed.checkpoint"
+    environment = {**os.environ, "QAD_CHECKPOINT_SECONDS": "0.1"}
+    process = subprocess.Popen([*command, "-p", "epochs=120", "-o", str(jets / "killed")], stderr=subprocess.DEVNULL,
+                               env=environment)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None and time.monotonic() < deadline, "it never wrote a checkpoint"
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert checkpoint.exists() and not (jets / "killed").exists()
+    for name in ("killed", "undisturbed"):
+        done = subprocess.run([*command, "-p", "epochs=120", "-o", str(jets / name)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert not checkpoint.exists()
+    one, other = (qad_load(jets / name)[-1].weights_ for name in ("killed", "undisturbed"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_diagnose(jets):
+    done = qad("fit", "quantum-autoencoder", jets / "qcd.h5", *TRAINING, "-p", "epochs=5", "-o", jets / "model")
+    assert done.returncode == 0 and "qad: note: " in done.stderr and "weights cannot change any score" in done.stderr
+    done = qad("diagnose", jets / "model")
+    assert done.returncode == 0 and "4 qubits, 1 latent" in done.stdout and "ceiling" in done.stdout
+    found = json.loads(qad("diagnose", jets / "model", jets / "top.h5", "--events", "50", "--json").stdout)
+    assert found["events"] == 50 and found["parameters"] == 24
+    (jets / "qcd.h5").unlink()
+    done = qad("diagnose", jets / "model")
+    assert done.returncode == 2 and "give the sample to look at" in done.stderr
+    done = qad("fit", "mahalanobis", jets / "top.h5", "-o", jets / "plain")
+    done = qad("diagnose", jets / "plain")
+    assert done.returncode == 2 and "is no quantum autoencoder" in done.stderr
+
+
+def test_speed_says_what_it_does_not_know():
+    done = qad("speed", "everything")
+    assert done.returncode == 2 and "expected training, batch, scoring, size" in done.stderr
+    done = qad("speed", "scoring", "--plot", "curves.txt")
+    assert done.returncode == 2 and ".png" in done.stderr
 
 
 def test_fit_and_score(jets):

@@ -15,7 +15,7 @@ def cost_curves(curves: dict[str, Sequence[dict[str, float]]], out: Path) -> Pat
     """Seconds of the pass over the events, of loss and gradient, and of a natural-gradient step, against each axis."""
     from matplotlib.figure import Figure
 
-    _check(out)
+    check_picture(out)
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     axes = figure.subplots(1, len(curves), sharey=True)
     names = {"step": "natural-gradient step", "gradient": "loss and gradient", "pass": "pass over the events, once"}
@@ -30,8 +30,42 @@ def cost_curves(curves: dict[str, Sequence[dict[str, float]]], out: Path) -> Pat
     return out
 
 
-def _check(out: Path) -> None:
+def check_picture(out: Path) -> None:
+    """Raise :class:`InputError` if no picture can be written there."""
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"{out}: expected a name that ends in .png, .svg or .pdf")
     if not out.parent.is_dir():
         raise InputError(f"{out}: the folder {out.parent} is not there")
+
+
+def races(found: dict[str, dict], out: Path) -> Path:
+    """Loss against steps, and against seconds, of each optimiser on each circuit: median and quartiles over the starts."""
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    check_picture(out)
+    figure = Figure(figsize=(3.1 * len(found), 5.6), layout="constrained")
+    axes = figure.subplots(2, len(found), squeeze=False)
+    for column, (circuit, result) in enumerate(found.items()):
+        above, below = axes[:, column]
+        for (name, runs), (colour, _) in zip(result["races"].items(), STYLES, strict=False):
+            losses = np.array([r["loss"] for r in runs])
+            low, middle, high = np.quantile(losses, [0.25, 0.5, 0.75], axis=0)
+            seconds = np.median([r["seconds"] for r in runs], axis=0)
+            for ax, x in ((above, np.arange(1, len(middle) + 1)), (below, seconds)):
+                ax.plot(x, middle, color=colour, label=name)
+                ax.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+        for ax, label in ((above, "steps"), (below, "seconds")):
+            ax.axhline(result["target"], color="#555555", linestyle=":", linewidth=1)
+            ax.axhline(result["ceiling"], color="black", linewidth=0.8)
+            ax.set(xscale="log", yscale="log", xlabel=label)
+            ax.xaxis.set_minor_formatter(NullFormatter())
+            ax.yaxis.set_minor_formatter(NullFormatter())
+        above.set_title(circuit.replace(", ", "\n", 1), fontsize=10)
+    axes[0, 0].set_ylabel("loss (infidelity)")
+    axes[1, 0].set_ylabel("loss (infidelity)")
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    figure.supxlabel("dotted: target; black: ceiling of any unitary; bands: quartiles of ten starts", fontsize=9)
+    figure.savefig(out, dpi=130)
+    return out

@@ -118,8 +118,9 @@ def test_the_scale_of_the_encoding_is_trained_too(jets, optimizer):
 
 
 def test_a_loss_that_is_not_linear_goes_event_by_event(jets):
-    model = QuantumAutoencoder(latent=1, loss="log-fidelity", score_as="log-fidelity", epochs=20, learning_rate=0.2).fit(jets[0])
-    start = QuantumAutoencoder(latent=1, loss="log-fidelity", score_as="log-fidelity", epochs=1, learning_rate=1e-9).fit(jets[0])
+    logs = {"latent": 1, "loss": "log-fidelity", "score_as": "log-fidelity"}
+    model = QuantumAutoencoder(**logs, epochs=20, learning_rate=0.2).fit(jets[0])
+    start = QuantumAutoencoder(**logs, epochs=1, learning_rate=1e-9).fit(jets[0])
     assert model.anomaly_score(jets[0]).mean() < 0.5 * start.anomaly_score(jets[0]).mean()
     model.score_as = "infidelity"
     infidelity = model.anomaly_score(jets[1])
