@@ -142,6 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     out = HERE / "natural_gradient.json"
     found = json.loads(out.read_text()) if out.exists() else {}
+    torch.set_num_threads(1)  # matrices of 64 × 64: threads would wait for each other
     if not options.report:
         Path(options.jets).parent.mkdir(parents=True, exist_ok=True)
         jets = qad.read(qad.simulate_jets("qcd", 5000, seed=1, out=options.jets))

@@ -375,6 +375,31 @@ def _diagnosis(found: dict[str, Any]) -> Iterator[str]:
 
 
 @app.command()
+def circuit(
+    model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write. [default: print]")] = None,
+) -> None:
+    """The circuit of a trained quantum autoencoder as OpenQASM 3, trash qubits measured; data are its inputs x_0, x_1, …
+
+    Example:  qad circuit model -o model.qasm
+
+    For Qiskit and PennyLane, and the table of inputs for your events: qad.quantum.export in Python.
+    """
+    from qad import persistence, pipeline
+    from qad.quantum.export import openqasm3
+
+    _, detector = pipeline.parts(persistence.load(model))
+    if not hasattr(detector, "exported"):
+        raise InputError(f"{model} holds a {type(detector).__name__}: there is no circuit in it")
+    text = openqasm3(*detector.exported())
+    if out is None:
+        print(text)
+    else:
+        persistence.atomic_write(out, text)
+        print(f"{out}: {len(text.splitlines())} lines of OpenQASM 3")
+
+
+@app.command()
 def speed(
     section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size. [default: all]")] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "

@@ -28,7 +28,7 @@ def jets(tmp_path):
 
 
 COMMANDS = [(), ("simulate",), ("simulate", "jets"), ("simulate", "events"), ("data",), ("data", "info"), ("detectors",),
-            ("fit",), ("score",), ("diagnose",), ("speed",), ("benchmark",), ("report",), ("doctor",)]
+            ("fit",), ("score",), ("diagnose",), ("circuit",), ("speed",), ("benchmark",), ("report",), ("doctor",)]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -83,6 +83,8 @@ def test_diagnose(jets):
     assert done.returncode == 0 and "qad: note: " in done.stderr and "weights cannot change any score" in done.stderr
     done = qad("diagnose", jets / "model")
     assert done.returncode == 0 and "4 qubits, 1 latent" in done.stdout and "ceiling" in done.stdout
+    done = qad("circuit", jets / "model", "-o", jets / "model.qasm")
+    assert done.returncode == 0 and "OPENQASM 3" in (jets / "model.qasm").read_text()
     found = json.loads(qad("diagnose", jets / "model", jets / "top.h5", "--events", "50", "--json").stdout)
     assert found["events"] == 50 and found["parameters"] == 24
     (jets / "qcd.h5").unlink()
@@ -91,6 +93,8 @@ def test_diagnose(jets):
     done = qad("fit", "mahalanobis", jets / "top.h5", "-o", jets / "plain")
     done = qad("diagnose", jets / "plain")
     assert done.returncode == 2 and "is no quantum autoencoder" in done.stderr
+    done = qad("circuit", jets / "plain")
+    assert done.returncode == 2 and "there is no circuit in it" in done.stderr
 
 
 def test_speed_says_what_it_does_not_know():

@@ -126,9 +126,19 @@ class QuantumAutoencoder(Detector):
         if self.device != "cpu" and not torch.cuda.is_available():
             raise InputError(f"device='{self.device}': this machine has no GPU that torch can use; leave it at 'cpu'")
 
-    def _angles(self, X: np.ndarray, fitting: bool = False) -> np.ndarray:
-        """What is written into qubits; tabular autoencoders scale their features here."""
+    def inputs(self, X: np.ndarray) -> np.ndarray:
+        """What the encoding is given for events ``X``: themselves, or where features are scaled, angles [rad]."""
         return X
+
+    def _prepare(self, X: np.ndarray) -> None:
+        """Learn from the training events how to scale them."""
+
+    def exported(self) -> tuple[Circuit, np.ndarray, int]:
+        """The trained circuit, its weights and ``latent``, as the functions of :mod:`qad.quantum.export` take them.
+
+        The circuit takes ``inputs(X)``. Raises :class:`InputError` where the unitary is no circuit.
+        """
+        return self.circuit(), self.weights_, self.latent
 
     def _tensor(self, X: np.ndarray) -> torch.Tensor:
         return networks.tensor(X, getattr(torch, self.dtype)).to(self.device)
@@ -136,8 +146,9 @@ class QuantumAutoencoder(Detector):
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         self._settings()
         self.encoding_weights_ = None
-        events = self._tensor(self._angles(X, fitting=True))
-        held = None if validation is None else self._tensor(self._angles(validation))
+        self._prepare(X)
+        events = self._tensor(self.inputs(X))
+        held = None if validation is None else self._tensor(self.inputs(validation))
         circuit = self.circuit()
         extra = self._encoding_start(circuit.n_qubits)
         if extra is not None:
@@ -251,7 +262,7 @@ class QuantumAutoencoder(Detector):
     def fidelity(self, X: np.ndarray) -> np.ndarray:
         """Exact F(x) of events that passed the checks of ``anomaly_score``, ``(n,)``."""
         circuit = self.circuit()
-        found = readout.fidelities(self.rows(), circuit.encoding, self._tensor(self._angles(X)), circuit.n_qubits)
+        found = readout.fidelities(self.rows(), circuit.encoding, self._tensor(self.inputs(X)), circuit.n_qubits)
         return found.detach().cpu().numpy().astype(np.float64)
 
     def _score(self, X: np.ndarray) -> np.ndarray:

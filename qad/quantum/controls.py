@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from qad.errors import InputError
 from qad.quantum.autoencoder import QuantumAutoencoder
 from qad.quantum.circuit import Circuit
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
@@ -41,6 +43,9 @@ class CeilingUnitary(UntrainedCircuit):
 
     def _rows_of(self, circuit: Circuit, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
         return ideal
+
+    def exported(self) -> tuple[Circuit, np.ndarray, int]:
+        raise InputError("the ceiling's unitary is a matrix, not a circuit: there is nothing to export")
 
     def _count(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> None:
         # no circuit: real numbers in the kept rows

@@ -29,7 +29,7 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
     """
     if not isinstance(model, QuantumAutoencoder):
         raise InputError(f"{type(model).__name__} is no quantum autoencoder: there is no circuit to look at")
-    x = torch.as_tensor(model._angles(model._check(X[:events], reset=False)), dtype=torch.float64)
+    x = torch.as_tensor(model.inputs(model._check(X[:events], reset=False)), dtype=torch.float64)
     circuit = model.circuit()
     n, latent = circuit.n_qubits, model.latent
     weights = torch.as_tensor(model.weights_, dtype=torch.float64)

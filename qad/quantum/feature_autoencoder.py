@@ -36,10 +36,9 @@ class FeatureAutoencoder(QuantumAutoencoder):
                          checkpoint, random_state)
         self.bounds = bounds
 
-    def _angles(self, X: np.ndarray, fitting: bool = False) -> np.ndarray:
+    def inputs(self, X: np.ndarray) -> np.ndarray:
+        """The angles [rad] that the encoding is given for events ``X``. Raises :class:`InputError` outside the bounds."""
         found = encodings.get(self.encoding)
-        if fitting:
-            self._set_bounds(X)
         if self.low_ is not None:
             X = (X - self.low_) / (self.high_ - self.low_)
             if isinstance(self.bounds, str):
@@ -50,7 +49,7 @@ class FeatureAutoencoder(QuantumAutoencoder):
             self._inside(X, -np.pi, np.pi, "[-π, π] rad, where two angles would be one state")
         return X
 
-    def _set_bounds(self, X: np.ndarray) -> None:
+    def _prepare(self, X: np.ndarray) -> None:
         self.low_ = self.high_ = None
         if self.bounds is None:
             return

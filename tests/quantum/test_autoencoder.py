@@ -5,10 +5,11 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from qiskit.quantum_info import Statevector
 
 from qad.errors import DeadParameterWarning, InputError
 from qad.metrics import auc
-from qad.quantum import encodings, engine
+from qad.quantum import encodings, engine, export
 from qad.quantum.autoencoder import QuantumAutoencoder
 from qad.quantum.controls import CeilingUnitary, RandomCircuit, UntrainedCircuit
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
@@ -228,6 +229,25 @@ def test_functions_and_templates_of_your_own(jets):
         QuantumAutoencoder(ansatz=qml.SimplifiedTwoDesign).fit(jets[0])
     with pytest.raises(InputError, match="shape of the weights of own_ansatz is not known"):
         QuantumAutoencoder(ansatz=own_ansatz).fit(jets[0])
+
+
+def test_a_trained_model_leaves_as_a_circuit(jets):
+    model = QuantumAutoencoder(latent=2, epochs=3).fit(jets[0])
+    probabilities = export.qnode(*model.exported())(jets[1][:20])
+    np.testing.assert_allclose(1 - probabilities[:, 0], model.anomaly_score(jets[1][:20]), atol=1e-9, rtol=0)
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    features = FeatureAutoencoder(epochs=3).fit(x)
+    found = export.qiskit_circuit(*features.exported())
+    for event, angles in zip(x[:3], found.angles(features.inputs(x[:3])), strict=True):
+        bound = found.circuit.assign_parameters(dict(zip(found.circuit.parameters, angles, strict=True)))
+        score = 1 - Statevector(bound).probabilities(list(found.trash))[0]
+        assert score == pytest.approx(features.anomaly_score([event])[0], abs=1e-9)
+    assert "input float[64] x_2;" in export.openqasm3(*features.exported())
+    trained = QuantumAutoencoder(latent=2, epochs=2, train_encoding=True).fit(jets[0])
+    probabilities = export.qnode(*trained.exported())(jets[1][:5])
+    np.testing.assert_allclose(1 - probabilities[:, 0], trained.anomaly_score(jets[1][:5]), atol=1e-9, rtol=0)
+    with pytest.raises(InputError, match="nothing to export"):
+        CeilingUnitary(latent=2).fit(jets[0]).exported()
 
 
 @pytest.mark.parametrize("encoding", [e for e in encodings.names() if encodings.get(e).takes == "tabular"])
