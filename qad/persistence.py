@@ -101,7 +101,7 @@ def save(estimator: Any, folder: str | Path, **notes: Any) -> Path:
                 if value.dtype.kind == "U":
                     values[key] = {"strings": value.tolist()}
                 elif value.dtype.kind in "biufc":
-                    arrays[f"{i}/{key}"] = np.ascontiguousarray(value)
+                    arrays[f"{i}/{key}"] = np.asarray(value, order="C")
                 else:
                     raise InputError(f"{type(step).__name__}.{key} has dtype {value.dtype}, which is not saved")
             else:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from qad import networks
 from qad.detector import Detector
@@ -92,6 +93,7 @@ class QuantumAutoencoder(Detector):
 
     def circuit(self, encoding_weights: torch.Tensor | None = None) -> Circuit:
         """The circuit for the events it was fitted on; after ``fit`` with the trained encoding."""
+        check_is_fitted(self, "n_features_in_" if self.takes == "tabular" else "shape_in_")
         event = (self.n_features_in_,) if self.takes == "tabular" else tuple(self.shape_in_)
         found = encodings.get(self.encoding)
         if isinstance(self.encoding, str) and found.takes != self.takes:

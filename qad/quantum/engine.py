@@ -26,6 +26,7 @@ from pennylane.operation import StatePrepBase
 from qad.errors import InputError
 from qad.quantum.mean_state import MeanState
 from qad.quantum.mean_state import mean_state as _mean_state
+from qad.quantum.moments import moments
 from qad.quantum.program import (
     COMPLEX,
     PHASES,
@@ -88,7 +89,7 @@ def operations(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) ->
 
 
 class _KeptRows(torch.autograd.Function):
-    """Rows ⟨k, 0…0|U as a function of the angles; the gradient undoes the gates one by one instead of storing each result."""
+    """Rows ⟨k, 0…0|U as a function of the angles; the gradient undoes moment after moment instead of storing each result."""
 
     @staticmethod
     def forward(ctx: Any, angles: torch.Tensor, program: Program, latent: int) -> torch.Tensor:
@@ -96,9 +97,12 @@ class _KeptRows(torch.autograd.Function):
         rows = torch.zeros(2**latent, 2**n, dtype=COMPLEX[angles.dtype], device=angles.device)
         kept = torch.arange(2**latent, device=angles.device)
         rows[kept, kept << (n - latent)] = 1
-        for step in reversed(program.steps):
-            rows = leftward(program, step, rows, angles)
-        ctx.program = program
+        ctx.program, ctx.fused = program, moments(program, angles)
+        for moment in reversed(ctx.fused):
+            if moment.step is not None:
+                rows = leftward(program, moment.step, rows, angles)
+            for unitary in moment.unitaries:  # ⟨r|u is uᵀ on r
+                rows = unitary._replace(matrix=unitary.matrix.mT).apply(rows, n).reshape(rows.shape)
         ctx.save_for_backward(angles, rows)
         return rows
 
@@ -106,14 +110,21 @@ class _KeptRows(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (angles, rows), program = ctx.saved_tensors, ctx.program
-        slopes = torch.zeros_like(angles)
-        for step in program.steps:
-            if isinstance(step, Rotation):  # ∂(A G B)/∂φ = A G (-i/2 P) B; A G are the rows, B† has gone into the gradient
-                sign = -1 if step.word.count("Y") % 2 else 1
-                moved = apply_word(rows, step.word, step.wires, program.n_qubits)
-                slopes[step.slot] = sign * torch.vdot(gradient.flatten(), moved.flatten()).imag / 2
-            rows = unleftward(program, step, rows, angles)
-            gradient = unleftward(program, step, gradient, angles)
+        n, slopes = program.n_qubits, torch.zeros_like(angles)
+        for moment in ctx.fused:
+            if isinstance(moment.step, Rotation):  # ∂(A G B)/∂φ = A G (-i/2 P) B; A G are the rows, B† is in the gradient
+                sign = -1 if moment.step.word.count("Y") % 2 else 1
+                moved = apply_word(rows, moment.step.word, moment.step.wires, n)
+                slopes[moment.step.slot] = sign * torch.vdot(gradient.flatten(), moved.flatten()).imag / 2
+            if moment.step is not None:
+                rows, gradient = (unleftward(program, moment.step, t, angles) for t in (rows, gradient))
+            for unitary in moment.unitaries:
+                back = unitary._replace(matrix=unitary.matrix.conj())
+                rows, gradient = (back.apply(t, n).reshape(t.shape) for t in (rows, gradient))
+            for generator in moment.generators:  # carried to the moment's end, where the rows now are: ∂ = A (-i/2 H) K B
+                reduced = generator.columns(rows, n) @ generator.columns(gradient, n).mH
+                H = generator.matrix.reshape(len(generator.slots), *reduced.shape)
+                slopes[list(generator.slots)] = (H * reduced).sum((1, 2)).imag / 2
         return slopes, None, None
 
 

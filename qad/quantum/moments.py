@@ -18,6 +18,7 @@ from qad.quantum.program import COMPLEX, Fixed, Permutation, Program, Rotation, 
 
 #: Qubits whose gates are multiplied into one matrix: 32 × 32 is where products of small matrices run best.
 GROUP = 5
+IDENTITY = np.eye(2)
 PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
 
 
@@ -27,6 +28,11 @@ class OnGroup(NamedTuple):
     wires: range
     matrix: torch.Tensor
     slots: tuple[int, ...] = ()
+
+    def columns(self, vectors: torch.Tensor, n: int) -> torch.Tensor:
+        """``(…, 2^n)`` as ``(2^k, rest)``, the group's index first."""
+        size = self.matrix.shape[1]
+        return vectors.reshape(-1, size, 2 ** (n - self.wires.stop)).transpose(0, 1).reshape(size, -1)
 
     def apply(self, vectors: torch.Tensor, n: int) -> torch.Tensor:
         """``(…, 2^n)`` → ``(rows, m·2^k, after)``, rows over all before the group and after over all behind it."""
@@ -62,45 +68,52 @@ def _one_qubit(step: Step) -> bool:
 
 def moments(program: Program, angles: torch.Tensor) -> list[Moment]:
     """The program at the given angles, runs of one-qubit steps fused."""
-    values = angles.detach().cpu().numpy().astype(float)
+    half = angles.detach().cpu().double().numpy() / 2
+    cos, sin = np.cos(half), -1j * np.sin(half)
     found: list[Moment] = []
     for local, steps in itertools.groupby(program.steps, _one_qubit):
         if local:
-            found.append(_fused(list(steps), values, program.n_qubits, angles))
+            found.append(_fused(list(steps), cos, sin, program.n_qubits, angles))
         else:
             found.extend(Moment(step) for step in steps)
     return found
 
 
-def _fused(steps: list[Step], angles: np.ndarray, n: int, like: torch.Tensor) -> Moment:
+def _fused(steps: list[Step], cos: np.ndarray, sin: np.ndarray, n: int, like: torch.Tensor) -> Moment:
     def on_device(matrix: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(matrix, dtype=COMPLEX[like.dtype], device=like.device)
 
     u: dict[int, np.ndarray] = {}
-    generators: dict[int, list[tuple[int, np.ndarray]]] = {}  # wire → slot, generator carried on so far
+    slots: dict[int, list[int]] = {}
+    generators: dict[int, np.ndarray] = {}  # wire → (m, 2, 2), carried on so far
     for step in steps:
         wire = step.wires[0]
-        carried = generators.setdefault(wire, [])
+        carried = generators.get(wire, np.empty((0, 2, 2)))
         if isinstance(step, Fixed):
             gate = step.matrix.cpu().numpy()
         else:
-            half, P = angles[step.slot] / 2, PAULI[step.word]
-            gate = np.cos(half) * np.eye(2) - 1j * np.sin(half) * P
-            carried.append((step.slot, P))  # its own gate commutes with it
-        generators[wire] = [(slot, gate @ h @ gate.conj().T) for slot, h in carried]
+            P = PAULI[step.word]
+            gate = cos[step.slot] * IDENTITY + sin[step.slot] * P
+            carried = np.concatenate([carried, P[None]])  # its own gate commutes with it
+            slots.setdefault(wire, []).append(step.slot)
+        generators[wire] = gate @ carried @ gate.conj().T
         u[wire] = gate @ u[wire] if wire in u else gate
     unitaries, made = [], []
     for group in groups(n):
         if not u.keys() & set(group):
             continue
-        matrix = functools.reduce(np.kron, [u.get(q, np.eye(2)) for q in group])
-        unitaries.append(OnGroup(group, on_device(matrix)))
-        inside = [(slot, np.kron(np.kron(np.eye(2 ** (q - group.start)), h), np.eye(2 ** (group.stop - 1 - q))))
-                  for q in group for slot, h in generators.get(q, [])]
+        unitaries.append(OnGroup(group, on_device(functools.reduce(np.kron, [u.get(q, IDENTITY) for q in group]))))
+        inside = [q for q in group if q in slots]
         if inside:
-            stacked = np.concatenate([h for _, h in inside])
-            made.append(OnGroup(group, on_device(stacked), tuple(slot for slot, _ in inside)))
+            stacked = np.concatenate([_embedded(generators[q], q, group) for q in inside])
+            made.append(OnGroup(group, on_device(stacked), tuple(slot for q in inside for slot in slots[q])))
     return Moment(None, unitaries, made)
+
+
+def _embedded(h: np.ndarray, wire: int, group: range) -> np.ndarray:
+    """Matrices ``(m, 2, 2)`` on a wire as ``(m·2^k, 2^k)`` on its group: 1 ⊗ h ⊗ 1."""
+    before, after = np.eye(2 ** (wire - group.start)), np.eye(2 ** (group.stop - 1 - wire))
+    return np.einsum("mxy,ij,kl->mixkjyl", h, before, after).reshape(-1, 2 ** len(group))
 
 
 def advance(program: Program, moment: Moment, angles: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,9 @@ Step = Rotation | Fixed | Permutation
 def check_size(n_qubits: int) -> None:
     """Raise :class:`InputError` for numbers of qubits whose mean state does not fit on this engine."""
     if not 1 <= n_qubits <= MOST_QUBITS:
-        raise InputError(f"expected 1 to {MOST_QUBITS} qubits on the exact engine, got {n_qubits}: give fewer particles "
+        gib = 16e3 * 2.0**n_qubits / 2**30
+        why = f" (a thousand encoded events would take {gib:,.0f} GiB)" if n_qubits > MOST_QUBITS else ""
+        raise InputError(f"expected 1 to {MOST_QUBITS} qubits on the exact engine, got {n_qubits}{why}: give fewer particles "
                          "or features (each takes a qubit)")
 
 

@@ -6,7 +6,9 @@ import pennylane as qml
 import pytest
 import torch
 from qiskit.quantum_info import Statevector
+from sklearn.exceptions import NotFittedError
 
+from qad import load, save
 from qad.errors import DeadParameterWarning, InputError
 from qad.metrics import auc
 from qad.quantum import encodings, engine, export
@@ -116,6 +118,16 @@ def test_the_scale_of_the_encoding_is_trained_too(jets, optimizer):
     fixed = QuantumAutoencoder(latent=1, scale=float(scale), epochs=0).fit(jets[0][:200])
     fixed.rows_real_, fixed.rows_imag_ = model.rows_real_, model.rows_imag_
     np.testing.assert_allclose(fixed.anomaly_score(jets[1]), model.anomaly_score(jets[1]), atol=1e-9)
+
+
+def test_a_trained_encoding_is_saved_as_it_is(jets, tmp_path):
+    model = QuantumAutoencoder(latent=1, train_encoding=True, scale=4.0, epochs=2).fit(jets[0])
+    save(model, tmp_path / "m")
+    back = load(tmp_path / "m")
+    assert back.encoding_weights_.shape == model.encoding_weights_.shape == ()
+    np.testing.assert_array_equal(back.anomaly_score(jets[1]), model.anomaly_score(jets[1]))
+    with pytest.raises(NotFittedError):
+        QuantumAutoencoder().circuit()
 
 
 def test_a_loss_that_is_not_linear_goes_event_by_event(jets):
