@@ -23,6 +23,8 @@ from qad.quantum.moments import expectations, moments, tangents, through
 from qad.quantum.program import Permutation, Program, Rotation
 
 Approximation = Literal["full", "block-diag", "diag"]
+#: Trace of ρ̄ that :class:`Metric` leaves out: no entry of G is further off than this, and its tangent vectors are fewer.
+TOLERANCE = 1e-9
 #: Bytes that the tangent vectors of one chunk may take: about a cache, for memory is slower than the products.
 MEMORY = 2**25
 
@@ -109,8 +111,8 @@ class Metric:
     def _encoded(self) -> tuple[torch.Tensor, MeanState | None]:
         with torch.no_grad():
             states = self.circuit.states(self.X)
-            few = len(states) <= states.shape[1]
-            return states, None if few else MeanState.of_states(states)
+            mean = MeanState.of_states(states, tolerance=TOLERANCE)
+            return states, mean if len(mean.vectors) < len(states) else None
 
     def __call__(self) -> torch.Tensor:
         if self.known is None or self.encoding_moves:
