@@ -197,8 +197,3 @@ def infidelity(rows: torch.Tensor, mean: MeanState) -> torch.Tensor:
 def fidelities(rows: torch.Tensor, psi: torch.Tensor) -> torch.Tensor:
     """⟨φ|U†ΠU|φ⟩ of each encoded event ``psi`` ``(B, 2^n)``: the per-event path, differentiable in both."""
     return (psi @ rows.mT).abs().square().sum(1)
-
-
-def scores(rows: torch.Tensor, encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:
-    """Infidelity 1 - ⟨φ(x)|U†ΠU|φ(x)⟩ of each event, ``(n,)``."""
-    return torch.cat([1 - fidelities(rows, psi) for psi in chunks_of_states(encoding, X, n_qubits)])

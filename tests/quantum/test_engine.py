@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 from qad.errors import InputError
-from qad.quantum import ansatze, encodings, engine
+from qad.quantum import ansatze, encodings, engine, readout
 from qad.quantum.program import check_size, compile_program
 from tests.reference import dense
 
@@ -19,6 +19,11 @@ seeds = st.integers(0, 2**31)
 
 def compiled(function, shape):
     return compile_program(function, shape, shape[-2] if len(shape) > 1 else shape[-1])
+
+
+def scores_of(rows, encoding, X, n):
+    """What a detector scores: the compiled read-out, or torch where the encoding entangles."""
+    return 1 - readout.fidelities(rows, encoding, X, n)
 
 
 def random_jets(seed, n_jets, n):
@@ -34,7 +39,7 @@ def test_scores_against_dense_matrices(seed, n, latent):
     w = np.random.default_rng(seed).uniform(-np.pi, np.pi, (n, 3))
     rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), torch.tensor(w), latent)
     encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
-    ours = engine.scores(rows, encoder, torch.tensor(x), n).numpy()
+    ours = scores_of(rows, encoder, torch.tensor(x), n).numpy()
     u = dense.one_particle_one_qubit_unitary(w)
     theirs = [dense.infidelity(dense.one_particle_one_qubit_state(jet, 5.0), u, latent) for jet in x]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
@@ -78,7 +83,7 @@ def test_scores_and_gradient_against_pennylane(ansatz, encoding):
     weights = torch.tensor(np.random.default_rng(3).uniform(-3, 3, shape), requires_grad=True)
     theirs = trash_of_pennylane(encode, function, n, latent, x, weights)
     rows = engine.kept_rows(compile_program(function, shape, n), weights, latent)
-    ours = engine.scores(rows, encode, torch.tensor(x), n)
+    ours = scores_of(rows, encode, torch.tensor(x), n)
     torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
     loss = engine.infidelity(rows, engine.mean_state(encode, torch.tensor(x), n))
     torch.testing.assert_close(loss, theirs.mean(), atol=1e-10, rtol=0)
@@ -124,7 +129,7 @@ def test_random_circuits_against_pennylane(seed, n, latent, gates, encoding):
     weights = torch.tensor(np.random.default_rng(seed).uniform(-3, 3, 3), requires_grad=True)
     theirs = trash_of_pennylane(encode, circuit, n, latent, x, weights)
     rows = engine.kept_rows(compile_program(circuit, (3,), n), weights, latent)
-    torch.testing.assert_close(engine.scores(rows, encode, torch.tensor(x), n), theirs, atol=1e-10, rtol=0)
+    torch.testing.assert_close(scores_of(rows, encode, torch.tensor(x), n), theirs, atol=1e-10, rtol=0)
     loss = engine.infidelity(rows, engine.mean_state(encode, torch.tensor(x), n))
     (a,), (b,) = torch.autograd.grad(loss, weights), torch.autograd.grad(theirs.mean(), weights)
     torch.testing.assert_close(a, b, atol=1e-9, rtol=0)
@@ -190,7 +195,7 @@ def test_qubit_order_against_qiskit():
     theirs = 1 - Statevector(circuit).probabilities(list(range(latent, n)))[0]
     rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), torch.tensor(w), latent)
     encoder = lambda a, wires: encodings.one_particle_one_qubit(a, wires, scale=5.0)  # noqa: E731
-    assert engine.scores(rows, encoder, torch.tensor(x[None]), n).item() == pytest.approx(theirs, abs=1e-12)
+    assert scores_of(rows, encoder, torch.tensor(x[None]), n).item() == pytest.approx(theirs, abs=1e-12)
 
 
 @settings(deadline=None, max_examples=15)
@@ -210,7 +215,7 @@ def test_identities(seed, n):
     w = torch.tensor(np.random.default_rng(seed).uniform(-3, 3, (n, 3)))
     rows = engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (n, 3)), w, n - 1)
     torch.testing.assert_close(rows @ rows.mH, torch.eye(2 ** (n - 1), dtype=rows.dtype))  # unitarity
-    scores = engine.scores(rows, encode, x, n)
+    scores = scores_of(rows, encode, x, n)
     assert ((scores > -1e-12) & (scores < 1 + 1e-12)).all()
     assert scores.mean().item() == pytest.approx(engine.infidelity(rows, rho).item())
     # Ky Fan: no unitary does better than the ceiling, and the ideal rows reach it
@@ -259,7 +264,7 @@ def test_an_identity_word_is_a_phase():
 def test_float32_agrees():
     x = torch.tensor(random_jets(0, 20, 6))
     w = torch.tensor(np.random.default_rng(0).uniform(-3, 3, (6, 3)))
-    a, b = (engine.scores(engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (6, 3)), w.to(t), 2),
+    a, b = (scores_of(engine.kept_rows(compiled(ansatze.one_particle_one_qubit, (6, 3)), w.to(t), 2),
                           encodings.one_particle_one_qubit, x.to(t), 6) for t in (torch.float32, torch.float64))
     assert a.dtype == torch.float32
     torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=0)
