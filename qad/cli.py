@@ -404,7 +404,7 @@ def speed(
     section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size. [default: all]")] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "
                                                    "(.png, .svg).")] = None,
-    device: Annotated[str, typer.Option(help="Where the curves are taken: cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where ours runs: cpu or cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """Measure the engine against PennyLane, in the same process and run; about three minutes on 2 cores.
@@ -417,7 +417,7 @@ def speed(
     if plot:
         check_picture(plot)  # before the minutes are spent
     with _progress("parts") as bar:
-        rows = measured.measure(section, _row(bar, "speed"))
+        rows = measured.measure(section, device, _row(bar, "speed"))
         curves = measured.curves(device, _row(bar, "curves")) if plot else {}
     if plot:
         cost_curves(curves, plot)

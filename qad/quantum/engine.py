@@ -29,13 +29,13 @@ from qad.quantum.mean_state import mean_state as _mean_state
 from qad.quantum.moments import moments
 from qad.quantum.program import (
     COMPLEX,
-    PHASES,
     ROTATIONS,
     Program,
     Rotation,
     apply_matrix,
     apply_word,
     check_size,
+    is_phase,
     leftward,
     record,
     unleftward,
@@ -77,7 +77,7 @@ def operations(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) ->
     """What an encoding queues for the events ``X``, taken apart until each operation has a matrix (for a batch) or a state."""
     def flat(ops: list[Any]) -> Iterator[Any]:
         for op in ops:
-            if op.name in PHASES:
+            if is_phase(op):
                 continue
             direct = op.name in BATCHED or not any(qml.math.ndim(p) for p in op.parameters)
             if isinstance(op, StatePrepBase) or (op.has_matrix and direct) or not op.has_decomposition:

@@ -21,7 +21,7 @@ from pennylane.operation import StatePrepBase
 
 from qad.errors import InputError
 from qad.quantum.circuit import Circuit
-from qad.quantum.program import PHASES, ROTATIONS, record
+from qad.quantum.program import ROTATIONS, is_phase, record
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -114,7 +114,7 @@ def _parts(op: Any) -> list[Any]:
 def _leaves(operations: Sequence[Any], varies: Callable[[Any], bool], names: set[str]) -> Iterator[tuple[Any, bool]]:
     """Operations taken apart until each is fixed or one of the one-angle gates ``names``, and whether it varies."""
     for op in operations:
-        if op.name in PHASES:
+        if is_phase(op):
             continue
         if not (varying := varies(op)) or op.name in names:
             yield op, varying
@@ -127,7 +127,7 @@ def _leaves(operations: Sequence[Any], varies: Callable[[Any], bool], names: set
 
 def _append(target: QuantumCircuit, op: Any, varies: Callable[[Any], bool], angle: Any = None) -> None:
     """Append one operation; ``angle`` takes the place of the angle that varies."""
-    if op.name in PHASES:
+    if is_phase(op):
         return
     wires = list(op.wires)
     if op.name in GATES:

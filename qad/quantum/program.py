@@ -43,10 +43,14 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Permutation:
-    """A permutation of basis states: (Pψ)[i] = ψ[index[i]]; ``inverse`` undoes it."""
+    """A permutation of basis states with phases: (Pψ)[i] = phase[i] ψ[index[i]]; ``inverse`` undoes the index.
+
+    CNOT, CZ, SWAP, Toffoli and their like, joined while they follow each other; no ``phase``: all are 1.
+    """
 
     index: torch.Tensor
     inverse: torch.Tensor
+    phase: torch.Tensor | None = None
     parts: tuple[tuple[int, ...], ...] = ()  # wires of each gate that was joined into it
 
 
@@ -77,6 +81,11 @@ def _name(function: Any) -> str:
     return getattr(function, "__name__", None) or getattr(getattr(function, "func", None), "__name__", str(function))
 
 
+def is_phase(op: Any) -> bool:
+    """Does it change a global phase at most?"""
+    return op.name in PHASES or (op.name == "PauliRot" and not set(op.hyperparameters["pauli_word"]) - {"I"})
+
+
 def _depends(op: Any) -> bool:
     return any(isinstance(p, torch.Tensor) and p.requires_grad for p in op.parameters)
 
@@ -84,7 +93,7 @@ def _depends(op: Any) -> bool:
 def _pieces(operations: Sequence[Any]) -> Iterator[Any]:
     """Operations taken apart until each is a Pauli rotation by an angle that depends on the weights, or a fixed matrix."""
     for op in operations:
-        if op.name in PHASES:
+        if is_phase(op):
             continue
         if _depends(op):
             if op.name in ROTATIONS or op.name in ("PauliRot", "MultiRZ"):
@@ -108,18 +117,26 @@ def _word(op: Any) -> str:
     return "Z" * len(op.wires) if op.name == "MultiRZ" else ROTATIONS[op.name]
 
 
-def _permutation_of(matrix: np.ndarray, wires: Sequence[int], n: int) -> np.ndarray | None:
-    """index with (Mψ)[i] = ψ[index[i]] if the matrix only permutes basis states, else None."""
-    if not np.allclose(np.abs(matrix) ** 2, matrix):
+def _permutation_of(matrix: np.ndarray, wires: Sequence[int], n: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """index and phase with (Mψ)[i] = phase[i] ψ[index[i]] if the matrix only permutes and turns basis states, else None."""
+    size = np.abs(matrix)
+    if not np.allclose(size, size.round(), atol=1e-12):
         return None
-    source = np.argmax(matrix.real, axis=1)
+    source = np.argmax(size, axis=1)
     bits = [n - 1 - w for w in wires]  # of the first wire first
     k = len(bits)
     basis = np.arange(2**n)
     local = sum(((basis >> b) & 1) << (k - 1 - j) for j, b in enumerate(bits))
     moved = source[local]
     cleared = basis & ~np.int64(sum(1 << b for b in bits))
-    return cleared | sum(((moved >> (k - 1 - j)) & 1) << b for j, b in enumerate(bits))
+    index = cleared | sum(((moved >> (k - 1 - j)) & 1) << b for j, b in enumerate(bits))
+    return index, matrix[np.arange(2**k), source][local]
+
+
+def _joined(index: np.ndarray, phase: np.ndarray, parts: list[tuple[int, ...]]) -> Permutation:
+    turns = None if np.allclose(phase, 1, atol=1e-12) else torch.as_tensor(phase, dtype=torch.complex128)
+    where = torch.from_numpy(index)
+    return Permutation(where, torch.argsort(where), turns, tuple(parts))
 
 
 @dataclass(frozen=True)
@@ -156,7 +173,8 @@ class Program:
             if isinstance(step, Fixed):
                 return Fixed(step.wires, step.matrix.to(device, COMPLEX[dtype]))
             if isinstance(step, Permutation):
-                return Permutation(step.index.to(device), step.inverse.to(device), step.parts)
+                phase = None if step.phase is None else step.phase.to(device, COMPLEX[dtype])
+                return Permutation(step.index.to(device), step.inverse.to(device), phase, step.parts)
             return step
 
         return Program(self.n_qubits, self.shape, tuple(map(moved, self.steps)), self.n_angles, self.linear, self.retrace)
@@ -173,20 +191,20 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
     def trace(weights: torch.Tensor) -> tuple[tuple[Step, ...], torch.Tensor]:
         steps: list[Step] = []
         angles: list[torch.Tensor] = []
-        permutation: np.ndarray | None = None
+        pending: tuple[np.ndarray, np.ndarray] | None = None  # index, phase
         joined: list[tuple[int, ...]] = []
         for op in [*_pieces(record(function, weights, n_qubits=n_qubits)), None]:
             fixed = None if op is None or _depends(op) else np.asarray(op.matrix())
             wires = () if op is None else tuple(op.wires)
-            step = None if fixed is None else _permutation_of(fixed, wires, n_qubits)
-            if step is not None:
-                permutation = step if permutation is None else permutation[step]
+            found = _permutation_of(fixed, wires, n_qubits) if fixed is not None and len(wires) > 1 else None
+            if found is not None:
+                index, phase = found
+                pending = found if pending is None else (pending[0][index], phase * pending[1][index])
                 joined.append(wires)
                 continue
-            if permutation is not None:
-                index = torch.from_numpy(permutation)
-                steps.append(Permutation(index, torch.argsort(index), tuple(joined)))
-                permutation, joined = None, []
+            if pending is not None:
+                steps.append(_joined(*pending, joined))
+                pending, joined = None, []
             if op is None:
                 break
             if fixed is not None:
@@ -194,8 +212,6 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
                 continue
             word = _word(op)
             used = [i for i, letter in enumerate(word) if letter != "I"]
-            if not used:  # a global phase
-                continue
             steps.append(Rotation(tuple(wires[i] for i in used), "".join(word[i] for i in used), len(angles)))
             angles.append(torch.as_tensor(op.parameters[0]).to(weights.dtype))
         if not angles:
@@ -276,7 +292,7 @@ def rotate(vectors: torch.Tensor, step: Rotation, angle: torch.Tensor, n: int) -
 def forward(program: Program, step: Step, vectors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """G ψ for each row of ``vectors``, G one step of the program."""
     if isinstance(step, Permutation):
-        return vectors[:, step.index]
+        return vectors[:, step.index] if step.phase is None else vectors[:, step.index] * step.phase
     if isinstance(step, Fixed):
         return apply_matrix(vectors, step.matrix, step.wires, program.n_qubits)
     return rotate(vectors, step, angles[step.slot], program.n_qubits)
@@ -285,7 +301,7 @@ def forward(program: Program, step: Step, vectors: torch.Tensor, angles: torch.T
 def leftward(program: Program, step: Step, rows: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """⟨r| G for each of ``rows``: Gᵀ applied to a vector. X and Z are symmetric, Y changes sign."""
     if isinstance(step, Permutation):
-        return rows[:, step.inverse]
+        return (rows if step.phase is None else rows * step.phase)[:, step.inverse]
     if isinstance(step, Fixed):
         return apply_matrix(rows, step.matrix.mT, step.wires, program.n_qubits)
     sign = -1 if step.word.count("Y") % 2 else 1
@@ -295,7 +311,7 @@ def leftward(program: Program, step: Step, rows: torch.Tensor, angles: torch.Ten
 def unleftward(program: Program, step: Step, rows: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     """⟨r| G†: undoes :func:`leftward`."""
     if isinstance(step, Permutation):
-        return rows[:, step.index]
+        return rows[:, step.index] if step.phase is None else rows[:, step.index] * step.phase.conj()
     if isinstance(step, Fixed):
         return apply_matrix(rows, step.matrix.conj(), step.wires, program.n_qubits)
     return leftward(program, step, rows, -angles)

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from qad.errors import InputError
 from qad.quantum import engine
 from qad.quantum.kernels import LANES, complex_products, real_products
-from qad.quantum.program import COMPLEX, PHASES, ROTATIONS, check_size, record
+from qad.quantum.program import COMPLEX, ROTATIONS, check_size, is_phase, record
 
 #: Events in a task, that its arrays stay in the L2 cache; above 2^15 elements torch would start threads of its own inside ours.
 CHUNK, TORCH_CHUNK = 2**16, 2**15
@@ -50,7 +50,7 @@ def product_gates(encoding: Callable[..., None], X: Any, n_qubits: int) -> list[
     found: list[Any] = []
     for op in record(encoding, X, n_qubits=n_qubits):
         found += op.decomposition() if op.name == "Rot" and _batched(op) else [op]
-    found = [op for op in found if op.name not in PHASES]
+    found = [op for op in found if not is_phase(op)]
     plain = all(len(op.wires) == 1 and (op.name in ROTATIONS if _batched(op) else op.has_matrix) for op in found)
     return found if plain else None
 

@@ -44,18 +44,19 @@ class Row:
         return self.value >= self.target if self.better == "more" else self.value <= self.target
 
 
-def seconds(work: Callable[[], Any], repeats: int = 5, device: str = "cpu", of: Callable[..., float] = statistics.median
-            ) -> float:
-    """Median (or what ``of`` takes) of the times of ``work``, after one run to warm up."""
-    def once() -> float:
-        start = time.perf_counter()
-        work()
-        if device != "cpu":
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+def clock(work: Callable[[], Any]) -> float:
+    """Seconds of ``work``, what it left running on a GPU included."""
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
 
-    once()
-    return of(once() for _ in range(repeats))
+
+def seconds(work: Callable[[], Any], repeats: int = 5, of: Callable[..., float] = statistics.median) -> float:
+    """Median (or what ``of`` takes) of the times of ``work``, after one run to warm up."""
+    work()
+    return of(clock(work) for _ in range(repeats))
 
 
 @dataclass
@@ -118,8 +119,8 @@ def _pennylane(problem: Problem) -> tuple[Callable[[int], Any], Callable[[int], 
         qml.StronglyEntanglingLayers(weights, range(n))
         return qml.probs(wires=range(latent, n))
 
-    w = pnp.array(problem.start.numpy(), requires_grad=True)
-    events = [pnp.array(x, requires_grad=False) for x in problem.X[:16].numpy()]
+    w = pnp.array(problem.start.cpu().numpy(), requires_grad=True)
+    events = [pnp.array(x, requires_grad=False) for x in problem.X[:16].cpu().numpy()]
 
     def loss() -> None:
         weights = problem.start.clone().requires_grad_()
@@ -129,9 +130,9 @@ def _pennylane(problem: Problem) -> tuple[Callable[[int], Any], Callable[[int], 
             lambda i: qml.metric_tensor(node, approx="block-diag")(w, events[i]), loss)
 
 
-def training_rows(progress: Progress | None = None) -> list[Row]:
+def training_rows(device: str = "cpu") -> list[Row]:
     """Natural gradient and gradients against PennyLane, 8 qubits, 48 parameters, 1,000 events."""
-    problem = Problem(8, 2, 1000)
+    problem = Problem(8, 2, 1000, device=device)
     problem.mean()
     full, blocks, loss = _pennylane(problem)
     step, block_step = problem.stepper(), problem.stepper("block-diag")
@@ -155,55 +156,47 @@ def training_rows(progress: Progress | None = None) -> list[Row]:
 def _each(work: Callable[[int], Any], count: int) -> float:
     """Mean time of ``work(1)`` … ``work(count)``, after ``work(0)`` to warm up."""
     work(0)
-    start = time.perf_counter()
-    for i in range(count):
-        work(i + 1)
-    return (time.perf_counter() - start) / count
+    return statistics.mean(clock(lambda i=i: work(i + 1)) for i in range(count))
 
 
-def batch_rows(many: int = 1_000_000) -> list[Row]:
+def batch_rows(device: str = "cpu", many: int = 1_000_000) -> list[Row]:
     """A full-batch step on many events over the same on a hundredth of them, after the pass that builds ρ̄."""
-    small, large = Problem(8, 2, many // 100), Problem(8, 2, many)
-    passes = []
-    for problem in (small, large):
-        start = time.perf_counter()
-        problem.mean()
-        passes.append(time.perf_counter() - start)
+    small, large = (Problem(8, 2, n, device=device) for n in (many // 100, many))
+    passes = [clock(problem.mean) for problem in (small, large)]
     steps = [small.stepper(), large.stepper()]
     times: list[list[float]] = [[], []]
     for _ in range(12):  # in turn: the machine's moods fall on both
         for step, kept in zip(steps, times, strict=True):
-            start = time.perf_counter()
-            step()
-            kept.append(time.perf_counter() - start)
+            kept.append(clock(step))
     a, b = (statistics.median(t[2:]) for t in times)
     return [Row(f"full-batch step on {many:,} events over {many // 100:,}", b / a, "×", 1.1, "less",
                 f"8 qubits, 48 parameters, natural gradient with the metric of 1,000 events: {b * 1e3:.0f} ms over "
                 f"{a * 1e3:.0f} ms; the pass before them {passes[1]:.1f} s over {passes[0]:.2f} s")]
 
 
-def scoring_rows(events: int = 2_000_000, dtype: torch.dtype = torch.float32) -> list[Row]:
+def scoring_rows(device: str = "cpu", events: int = 2_000_000, dtype: torch.dtype = torch.float32) -> list[Row]:
     """Events scored a second through the kept rows, from an array of features, beside the roofline."""
-    peak = roofline.peak(dtype)
+    peak = roofline.peak(dtype) if device == "cpu" else None
+    name = str(dtype).removeprefix("torch.")
     rows = []
     for n, latent, target in ((4, 2, 4e7), (8, 2, 5e6), (10, 2, 1e6)):
-        problem = Problem(n, 2, events, latent, dtype=dtype)
+        problem = Problem(n, 2, events, latent, device, dtype)
         with torch.no_grad():
             kept = problem.circuit.rows(problem.weights, latent)
         time_all = seconds(lambda p=problem, k=kept: readout.fidelities(k, p.circuit.encoding, p.X, p.n_qubits), 15, of=min)
-        work = roofline.work(kept, problem.circuit.encoding, problem.X[:2], n)
-        bound = max(work.flops / peak.flops, work.bytes / peak.bytes)
-        rows.append(Row(
-            f"scoring, {n} qubits, {latent} latent", events / time_all, "events/s", target, "more",
-            f"{str(dtype).removeprefix('torch.')}, {torch.get_num_threads()} threads, best of 15; {work.flops:,} operations, "
-            f"{work.bytes} bytes an event, {bound * events / time_all:.0%} of the roofline ({peak.flops / 1e9:,.0f} GFlop/s, "
-            f"{peak.bytes / 1e9:,.0f} GB/s measured)"))
+        how = f"{name} on {device}, best of 15"
+        if peak is not None:
+            work = roofline.work(kept, problem.circuit.encoding, problem.X[:2], n)
+            share = max(work.flops / peak.flops, work.bytes / peak.bytes) * events / time_all
+            how += (f", {torch.get_num_threads()} threads; {work.flops:,} operations, {work.bytes} bytes an event, "
+                    f"{share:.0%} of the roofline ({peak.flops / 1e9:,.0f} GFlop/s, {peak.bytes / 1e9:,.0f} GB/s measured)")
+        rows.append(Row(f"scoring, {n} qubits, {latent} latent", events / time_all, "events/s", target, "more", how))
     return rows
 
 
-def size_rows() -> list[Row]:
+def size_rows(device: str = "cpu") -> list[Row]:
     """Larger circuits: a step on 10 qubits, and the memory that 14 take, in a process of its own."""
-    problem = Problem(10, 2, 1000)
+    problem = Problem(10, 2, 1000, device=device)
     problem.mean()
     ten = seconds(problem.stepper(), 3)
     code = "from qad.quantum.speed import one_step; one_step(14)"
@@ -228,20 +221,25 @@ def one_step(n_qubits: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
-SECTIONS: dict[str, Callable[[], list[Row]]] = {
+SECTIONS: dict[str, Callable[[str], list[Row]]] = {
     "training": training_rows, "batch": batch_rows, "scoring": scoring_rows, "size": size_rows,
 }
 
 
-def measure(sections: list[str] | None = None, progress: Progress | None = None) -> list[Row]:
-    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``); some two minutes on 2 cores."""
+def measure(sections: list[str] | None = None, device: str = "cpu", progress: Progress | None = None) -> list[Row]:
+    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``); some two minutes on 2 cores.
+
+    Raises :class:`InputError` for an unknown section or a device that is not there.
+    """
+    if device != "cpu" and not torch.cuda.is_available():
+        raise InputError(f"device '{device}': this machine has no GPU that torch can use; leave it at cpu")
     wanted = sections or list(SECTIONS)
     for name in wanted:
         if name not in SECTIONS:
             raise InputError(f"unknown section '{name}' of the speed table; expected {', '.join(SECTIONS)}")
     rows: list[Row] = []
     for i, name in enumerate(wanted):
-        rows += SECTIONS[name]()
+        rows += SECTIONS[name](device)
         if progress is not None:
             progress(i + 1, len(wanted))
     return rows
@@ -255,13 +253,11 @@ def curves(device: str = "cpu", progress: Progress | None = None) -> dict[str, l
     found: dict[str, list[dict[str, float]]] = {}
     for i, (axis, value, arguments) in enumerate(cases):
         problem = Problem(*arguments, device=device)
-        start = time.perf_counter()
-        problem.mean()
-        once = time.perf_counter() - start
+        once = clock(problem.mean)
         repeats = 1 if problem.n_qubits > 10 else 3
         found.setdefault(axis, []).append({
-            axis: value, "pass": once, "gradient": seconds(problem.gradient, repeats, device),
-            "step": seconds(problem.stepper(), repeats, device)})
+            axis: value, "pass": once, "gradient": seconds(problem.gradient, repeats),
+            "step": seconds(problem.stepper(), repeats)})
         if progress is not None:
             progress(i + 1, len(cases))
     return found

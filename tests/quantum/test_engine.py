@@ -91,7 +91,7 @@ def test_scores_and_gradient_against_pennylane(ansatz, encoding):
     torch.testing.assert_close(a, b, atol=1e-10, rtol=0)
 
 
-GATES = ("RX", "RY", "RZ", "Rot", "CNOT", "CRY", "IsingXY", "PauliRot", "H", "SWAP", "Toffoli")
+GATES = ("RX", "RY", "RZ", "Rot", "CNOT", "CRY", "IsingXY", "PauliRot", "H", "SWAP", "Toffoli", "CZ", "CY", "ISWAP", "T")
 
 
 def random_circuit(seed, n, gates):
@@ -111,7 +111,9 @@ def random_circuit(seed, n, gates):
                 qml.PauliRot(weight(), "".join(rng.choice(list("XYZ"), 2)), wires=on[:2])
             elif name == "Toffoli" and n > 2:
                 qml.Toffoli(wires=on[:3])
-            elif name in ("CNOT", "SWAP"):
+            elif name == "T":
+                qml.T(on[0])
+            elif name in ("CNOT", "SWAP", "CZ", "CY", "ISWAP"):
                 getattr(qml, name)(wires=on[:2])
             else:
                 qml.H(on[0])

@@ -54,6 +54,9 @@ def test_one_step_in_a_process_of_its_own(capsys):
 def test_unknown_sections_are_one_sentence():
     with pytest.raises(InputError, match="unknown section 'fast'"):
         speed.measure(["fast"])
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no GPU that torch can use"):
+            speed.measure(["scoring"], device="cuda")
 
 
 @pytest.mark.slow
