@@ -68,6 +68,10 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         if score.shape != (len(X),):
             raise InputError(f"{type(self).__name__} gave scores of shape {score.shape} for {len(X)} events; "
                              "expected one for each")
+        if not np.isfinite(score).all():
+            bad = int((~np.isfinite(score)).sum())
+            raise InputError(f"{type(self).__name__}: {bad} of {len(score)} scores are not finite: look for extreme values in "
+                             "these events")
         return score
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:

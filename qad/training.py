@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -42,7 +43,18 @@ class Checkpoint:
 
     path: Path
     key: str
-    every: float = field(default_factory=lambda: float(os.environ.get("QAD_CHECKPOINT_SECONDS", "10")))
+    every: float = field(default_factory=lambda: _seconds(os.environ.get("QAD_CHECKPOINT_SECONDS", "10")))
+
+    def __post_init__(self) -> None:
+        if not self.path.resolve().parent.is_dir():
+            raise InputError(f"checkpoint {self.path}: the folder {self.path.resolve().parent} is not there; make it first")
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"QAD_CHECKPOINT_SECONDS={text}: expected a number of seconds") from None
 
 
 def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,
@@ -85,6 +97,9 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
 
             weight = 1 if batch is None else len(batch)
             total, count = total + float(optimizer.step(closure)) * weight, count + weight
+        if not math.isfinite(total):
+            raise InputError(f"the loss became {total} in epoch {epoch + 1}: take a learning_rate below {learning_rate}, or "
+                             "look for extreme values in the events")
         history.train.append(total / count)
         if validation is not None:
             with torch.no_grad():
@@ -144,6 +159,9 @@ class _Progress:
         try:
             with safe_open(source.path, "pt") as file:
                 notes = json.loads((file.metadata() or {})["training"])
+                missing = {"key", "best", "mark", "waited", "history", "numbers"} - notes.keys()
+                if missing:
+                    raise KeyError(", ".join(sorted(missing)))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise InputError(f"{source.path} is no checkpoint of a training ({error}); delete it to begin anew") from None

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qad.errors import InputError
-from qad.quantum.optimizers import QNSPSA, NaturalGradient
+from qad.quantum.optimizers import QNSPSA, NaturalGradient, QBang
 from qad.training import Checkpoint, train
 
 TARGET = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -30,7 +30,13 @@ def test_patience_and_tolerance():
     w = weights()
     history = train([w], lambda _: parabola(w) * 0 + 1, epochs=50, learning_rate=0.1, patience=4)
     assert len(history.train) == 5  # one that improves on infinity, four that do not
-    told = []
+    data = torch.zeros(10, 3, dtype=torch.float64)
+    history = train([w], lambda batch: 1 + 0 * (w * batch).sum(), epochs=50, learning_rate=0.1, patience=4, data=data,
+                    batch_size=4)
+    assert len(history.train) == 5
+    with pytest.raises(InputError, match="the loss became nan in epoch 1: take a learning_rate below"):
+        train([w], lambda _: parabola(w) * float("nan"), epochs=3, learning_rate=0.1)
+    w, told = weights(), []
     train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, progress=lambda done, of: told.append((done, of)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
@@ -39,6 +45,7 @@ OPTIMISERS = {
     "adam": lambda w: torch.optim.Adam([w], lr=0.1),
     "momentum": lambda w: torch.optim.SGD([w], lr=0.02, momentum=0.9),
     "natural": lambda w: NaturalGradient([w], lambda: torch.eye(3, dtype=torch.float64), lr=0.1, momentum=0.5),
+    "qbang": lambda w: QBang([w], lambda: torch.diag(torch.tensor([1.0, 2.0, 3.0])).double() + 0.3, lr=0.1),
     "random": lambda w: QNSPSA([w], lambda a, b: 1 - ((a - b) ** 2).sum(), lr=0.05, seed=3),
 }
 
@@ -81,6 +88,8 @@ def test_another_training_s_checkpoint_is_refused(tmp_path):
     train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
     with pytest.raises(InputError, match="other settings or events; delete it"):
         train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "b", 0.0))
+    with pytest.raises(InputError, match="make it first"):
+        Checkpoint(tmp_path / "nowhere" / "c", "a")
     (tmp_path / "c").write_bytes(b"\x80\x04garbage")
     with pytest.raises(InputError, match="is no checkpoint"):
         train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))

@@ -154,8 +154,9 @@ def get(ansatz: Any, n_qubits: int, latent: int, layers: int | None = None,
             raise InputError(f"ansatz '{name}' has one layer: leave layers={layers} out, or use 'strongly-entangling'")
         function = partial(found.function, latent=latent) if found.knows_latent else found.function
         return function, tuple(shape or found.shape(n_qubits, latent, layers or 1))
-    if not callable(found):
-        raise InputError(f"ansatz {found!r}: expected a name, an Ansatz, a PennyLane template or a function f(weights, wires)")
+    if not callable(found) or isinstance(found, qml.QNode):
+        raise InputError(f"ansatz {found!r}: expected a name, an Ansatz, a PennyLane template or a function f(weights, wires); "
+                         "of a QNode give the function it was made from")
     if shape is None:
         shape = _shape_of_template(found, name, n_qubits, layers or 1)
     return (lambda weights, wires: found(weights, wires=wires)), tuple(shape)

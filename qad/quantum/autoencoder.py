@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import binom
 from sklearn.utils.validation import check_is_fitted
 
 from qad import networks
@@ -98,12 +99,15 @@ class QuantumAutoencoder(Detector):
         found = encodings.get(self.encoding)
         if isinstance(self.encoding, str) and found.takes != self.takes:
             raise InputError(f"encoding '{self.encoding}' takes {found.takes} input; {type(self).__name__} takes {self.takes}")
+        if self.qubits is not None and isinstance(self.encoding, str):
+            raise InputError(f"qubits={self.qubits}: encoding '{self.encoding}' takes {found.qubits(event)} for these events; "
+                             "leave qubits out")
         n = self.qubits or found.qubits(event)
         engine.check_size(n)
         if n < 2:
             raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1"
-                             + (" (n_features = 1)" if self.takes == "tabular" else ""))
-        if not isinstance(self.latent, int) or not 1 <= self.latent < n:
+                             + (" (n_features = 1)" if event == (1,) else ""))
+        if not _whole(self.latent, 1) or not self.latent < n:
             raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
         function, shape = ansatze.get(self.ansatz, n, self.latent, self.layers, self.shape)
         encode = found.function
@@ -115,7 +119,7 @@ class QuantumAutoencoder(Detector):
             encode = partial(encode, scale=self.scale)
         elif self.scale != inspect.signature(type(self).__init__).parameters["scale"].default:
             raise InputError(f"scale={self.scale}: encoding '{self.encoding}' takes no scale; leave it out")
-        return Circuit(encode, function, shape, n)
+        return Circuit(encode, function, shape, n, event)
 
     def _settings(self) -> None:
         for name, value, known in (("loss", self.loss, LOSSES), ("score_as", self.score_as, LOSSES),
@@ -123,7 +127,16 @@ class QuantumAutoencoder(Detector):
                                    ("optimizer", self.optimizer, optimizers.OPTIMIZERS)):
             if value not in known:
                 raise InputError(did_you_mean(str(value), known, name))
-        if self.shots is not None and (not isinstance(self.shots, int) or self.shots < 1):
+        for name, least in (("epochs", 0), ("batch_size", 1), ("patience", 1), ("random_state", 0)):
+            if not _whole(getattr(self, name), least):
+                raise InputError(f"{name}={getattr(self, name)!r}: expected a whole number from {least}")
+        for name in ("learning_rate", "start", "scale"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+                raise InputError(f"{name}={value!r}: expected a number")
+        if self.learning_rate <= 0:
+            raise InputError(f"learning_rate={self.learning_rate}: expected a number above 0")
+        if self.shots is not None and not _whole(self.shots, 1):
             raise InputError(f"shots={self.shots}: expected a whole number from 1, or None for the exact score")
         if self.device != "cpu" and not torch.cuda.is_available():
             raise InputError(f"device='{self.device}': this machine has no GPU that torch can use; leave it at 'cpu'")
@@ -143,7 +156,11 @@ class QuantumAutoencoder(Detector):
         return self.circuit(), self.weights_, self.latent
 
     def _tensor(self, X: np.ndarray) -> torch.Tensor:
-        return networks.tensor(X, getattr(torch, self.dtype)).to(self.device)
+        return networks.tensor(X, getattr(torch, self.dtype)).to(self._where())
+
+    def _where(self) -> str:
+        """The device; a model trained on a GPU scores without one."""
+        return self.device if self.device == "cpu" or torch.cuda.is_available() else "cpu"
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         self._settings()
@@ -152,6 +169,7 @@ class QuantumAutoencoder(Detector):
         events = self._tensor(self.inputs(X))
         held = None if validation is None else self._tensor(self.inputs(validation))
         circuit = self.circuit()
+        self._check_encoding(circuit, events[:3])
         extra = self._encoding_start(circuit.n_qubits)
         if extra is not None:
             circuit = self.circuit(extra)
@@ -178,8 +196,15 @@ class QuantumAutoencoder(Detector):
             "distance_to_ceiling": loss - (1 - self.ceiling_),
             "purity": float(mean.weights.square().sum()),
             "lost": mean.lost,
-            "history": history,
+            "history": history,  # of the loss that was minimised; the figures above are infidelities
         }
+
+    def _check_encoding(self, circuit: Circuit, few: torch.Tensor) -> None:
+        """Each event by itself: an encoding that takes x[i] for x[..., i] mixes them."""
+        together = circuit.states(few)
+        if together.shape[0] != len(few) or not torch.allclose(
+                together, torch.cat([circuit.states(few[i : i + 1]) for i in range(len(few))]), atol=1e-5):
+            raise InputError(f"encoding '{self.encoding}' mixes events: it must treat each by itself, by x[..., i]")
 
     def _encoding_start(self, n: int) -> torch.Tensor | None:
         """The encoding's trainable weights before training, or None."""
@@ -198,6 +223,8 @@ class QuantumAutoencoder(Detector):
         weights = self._random_weights(circuit.shape).requires_grad_()
         options = dict(self.optimizer_options or {})
         most = options.pop("metric_events", 1000)
+        if not _whole(most, 1):
+            raise InputError(f"metric_events={most!r}: expected a whole number from 1")
         metric = Metric(circuit, X, weights, options.pop("approximation", "full"), most, encoding_moves=extra is not None)
         others = [] if extra is None else [extra]
         optimizer = optimizers.build(self.optimizer, weights, others, self.learning_rate, metric, Overlap(circuit, X, most),
@@ -221,7 +248,7 @@ class QuantumAutoencoder(Detector):
             data=None if linear else X, batch_size=self.batch_size,
             validation=None if held is None else (lambda: through_mean(seen)) if linear else validate,
             epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7,
-            seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(X), progress=self.progress)
+            seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(circuit, X, held), progress=self.progress)
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
         return weights.detach(), history.as_dict()
@@ -229,18 +256,24 @@ class QuantumAutoencoder(Detector):
     def _loss(self, fidelity: torch.Tensor) -> torch.Tensor:
         return 1 - fidelity if self.loss == "infidelity" else -torch.log(fidelity.clamp_min(TINY))
 
-    def _checkpoint(self, X: torch.Tensor) -> Checkpoint | None:
+    def _checkpoint(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None) -> Checkpoint | None:
+        """Its key: settings, events, and what the functions do to some of them, for these have no names to compare."""
         if self.checkpoint is None:
             return None
-        settings = {k: getattr(v, "__qualname__", str(v)) for k, v in self.get_params().items() if k != "checkpoint"}
-        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode() + X.cpu().numpy().tobytes())
+        plain = {k: str(v) for k, v in self.get_params().items() if k not in ("checkpoint", "encoding", "ansatz")}
+        key = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+        with torch.no_grad():
+            probe = self._random_weights(circuit.shape, seed=3)
+            for t in (X, held, circuit.states(X[:4]), circuit.rows(probe, self.latent)):
+                key.update(b"-" if t is None else t.resolve_conj().cpu().numpy().tobytes())
         return Checkpoint(Path(self.checkpoint), key.hexdigest())
 
     def _count(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> None:
         """Effective parameters: rank of the Jacobian of some events' scores; dead ones: zero here and elsewhere."""
-        psi = circuit.states(events[:64].double())
-        elsewhere = self._random_weights(circuit.shape, seed=1)
-        slopes = [score_jacobian(circuit.program, w.double(), psi, self.latent) for w in (weights, elsewhere)]
+        spread = np.linspace(0, len(events) - 1, min(len(events), max(64, 2 * weights.numel()))).astype(int)
+        psi = circuit.states(events[spread].double())
+        elsewhere = torch.as_tensor(np.random.default_rng([self.random_state, 1]).uniform(-np.pi, np.pi, circuit.shape))
+        slopes = [score_jacobian(circuit.program, w.to(psi.device).double(), psi, self.latent) for w in (weights, elsewhere)]
         singular = torch.linalg.svdvals(slopes[0])
         self.parameters_ = weights.numel()
         self.effective_parameters_ = int((singular > 1e-8 * max(float(singular[0]), 1e-12)).sum())
@@ -259,7 +292,7 @@ class QuantumAutoencoder(Detector):
 
     def rows(self) -> torch.Tensor:
         """The kept rows of the trained unitary, ``(2^latent, 2^n)``."""
-        return torch.complex(torch.from_numpy(self.rows_real_), torch.from_numpy(self.rows_imag_)).to(self.device)
+        return torch.complex(torch.from_numpy(self.rows_real_), torch.from_numpy(self.rows_imag_)).to(self._where())
 
     def fidelity(self, X: np.ndarray) -> np.ndarray:
         """Exact F(x) of events that passed the checks of ``anomaly_score``, ``(n,)``."""
@@ -274,8 +307,23 @@ class QuantumAutoencoder(Detector):
         return 1 - F if self.score_as == "infidelity" else -np.log(np.maximum(F, TINY))
 
     def _sampled(self, F: np.ndarray) -> np.ndarray:
-        """What ``shots`` shots show: all trash qubits 0 with probability F; a SWAP test's ancilla 0 with (1 + F)/2."""
-        rng = np.random.default_rng([self.random_state, 2])
+        """What ``shots`` shots show: all trash qubits 0 with probability F; a SWAP test's ancilla 0 with (1 + F)/2.
+
+        The noise of an event hangs on the event and the seed, not on its place in the batch.
+        """
+        u = _uniform(F, self.random_state)
         if self.readout == "swap":
-            return 2 * rng.binomial(self.shots, (1 + F) / 2) / self.shots - 1
-        return rng.binomial(self.shots, F) / self.shots
+            return 2 * binom.ppf(u, self.shots, (1 + F) / 2) / self.shots - 1
+        return binom.ppf(u, self.shots, F) / self.shots
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+
+
+def _uniform(values: np.ndarray, seed: int) -> np.ndarray:
+    """A number in (0, 1) for each value, by mixing its bits with the seed (splitmix64)."""
+    z = values.view(np.uint64) + np.uint64((seed * 0xD1342543DE82EF95 + 0x9E3779B97F4A7C15) % 2**64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54

@@ -18,15 +18,18 @@ from qad.quantum.program import Program, compile_program
 class Circuit:
     """|ψ(x, θ)⟩ = U(θ)|φ(x)⟩ on ``n_qubits``, wires 0 … n-1, qubit 0 the most significant bit of a basis index.
 
-    encoding   quantum function ``f(x, wires)`` that writes a batch of events into |φ(x)⟩, broadcasting over ``x[..., i]``
+    encoding   quantum function ``f(x, wires)`` that writes a batch of events into |φ(x)⟩, broadcasting over
+               ``x[..., i]``; each event by itself
     ansatz     quantum function ``f(weights, wires)``, U(θ)
     shape      shape of the weights θ
+    event      shape of one event, where it is known
     """
 
     encoding: Callable[..., None]
     ansatz: Callable[..., None]
     shape: tuple[int, ...]
     n_qubits: int
+    event: tuple[int, ...] | None = None
 
     @cached_property
     def program(self) -> Program:
@@ -35,11 +38,11 @@ class Circuit:
 
     def mean_state(self, X: torch.Tensor, **options: Any) -> MeanState:
         """ρ̄ of the encoded events; options as in :func:`qad.quantum.engine.mean_state`."""
-        return engine.mean_state(self.encoding, X, self.n_qubits, **options)
+        return engine.mean_state(self.encoding, engine.events(X), self.n_qubits, **options)
 
     def states(self, X: torch.Tensor) -> torch.Tensor:
         """Encoded events |φ(x)⟩, ``(B, 2^n)``."""
-        return engine.states(self.encoding, X, self.n_qubits)
+        return engine.states(self.encoding, engine.events(X), self.n_qubits)
 
     def rows(self, weights: torch.Tensor, latent: int) -> torch.Tensor:
         """The rows of U(θ) that keep the first ``latent`` qubits and ask |0…0⟩ of the others, ``(2^latent, 2^n)``."""

@@ -35,9 +35,9 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
     weights = torch.as_tensor(model.weights_, dtype=torch.float64)
     psi = circuit.states(x)
     mean = MeanState.of_states(psi)
-    spectrum = diagnostics.spectrum(mean.dense())
+    spectrum = diagnostics.spectrum(mean)
     loss = {
-        "here": float(engine.infidelity(model.rows().to(psi.dtype), mean)),
+        "here": float(engine.infidelity(model.rows().cpu().to(psi.dtype), mean)),
         "weights zero": float(engine.infidelity(circuit.rows(torch.zeros_like(weights), latent), mean)),
         "ceiling": 1 - mean.ceiling(latent)[0],
     }
@@ -76,7 +76,7 @@ def _variances(model: QuantumAutoencoder, circuit: Circuit, x: torch.Tensor, dra
     values = [v for v in found["qubits"].values() if v > 0]
     if len(values) > 1:
         found["slope_per_qubit"] = diagnostics.slope([k for k, v in found["qubits"].items() if v > 0], values)
-    for layers in (1, 2, 4, 8):
+    for layers in (1, 2, 4, 8) if model.shape is None else ():
         try:
             found["layers"][layers] = _variance(model, circuit, x, circuit.n_qubits, layers, draws, seed)
         except InputError:  # an ansatz of one layer
@@ -96,7 +96,7 @@ def _variance(model: QuantumAutoencoder, circuit: Circuit, x: torch.Tensor, n: i
     latent = min(model.latent, n - 1)
     function, shape = ansatze.get(model.ansatz, n, latent, layers, model.shape)
     part = Circuit(circuit.encoding, function, shape, n)
-    return diagnostics.gradient_variance(part.program, part.mean_state(x).dense(), latent, draws, seed)
+    return diagnostics.gradient_variance(part.program, part.mean_state(x), latent, draws, seed)
 
 
 def _verdict(loss: dict[str, float], model: QuantumAutoencoder) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from qad.errors import InputError
-from qad.quantum.engine import kept_rows
+from qad.quantum.engine import infidelity, kept_rows
+from qad.quantum.mean_state import MeanState
 from qad.quantum.program import Program
 
 
@@ -72,27 +73,24 @@ def magic(states: torch.Tensor, memory: int = 2**27) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def gradient_variance(program: Program, rho: torch.Tensor, latent: int, draws: int = 64, seed: int = 0) -> float:
+def gradient_variance(program: Program, mean: MeanState, latent: int, draws: int = 64, seed: int = 0) -> float:
     """Var_θ ∂L/∂θ_p of the loss L = 1 - Tr(ΠUρ̄U†), θ uniform in [-π, π], averaged over the p whose gradient is not always zero.
 
-    rho ``(2^n, 2^n)``; ``draws`` of all weights. 0 if no parameter moves the loss. It falls like 2^-n or faster on a barren
+    ``draws`` of all weights. 0 if no parameter moves the loss. It falls like 2^-n or faster on a barren
     plateau (McClean et al., arXiv:1803.11173): give :func:`slope` the values of a family of circuits.
     """
     if draws < 2:
         raise InputError(f"draws={draws}: a variance needs 2 or more; 64 is a good number")
-    if tuple(rho.shape) != (2**program.n_qubits,) * 2:
-        raise InputError(f"rho of shape {tuple(rho.shape)}: this circuit of {program.n_qubits} qubits expects "
-                         f"{(2**program.n_qubits,) * 2}")
+    if mean.n_qubits != program.n_qubits:
+        raise InputError(f"the mean state has {mean.n_qubits} qubits, this circuit {program.n_qubits}")
     if not 0 <= latent < program.n_qubits:
         raise InputError(f"latent={latent}: expected 0 to {program.n_qubits - 1}, so that some qubits are trash")
-    rho = rho.to(torch.complex128)
     generator = torch.Generator().manual_seed(seed)
     gradients = []
     for _ in range(draws):
         drawn = torch.empty(program.shape, dtype=torch.float64).uniform_(-torch.pi, torch.pi, generator=generator)
-        weights = drawn.to(rho.device).requires_grad_()
-        rows = kept_rows(program, weights, latent)
-        loss = 1 - ((rows @ rho) * rows.conj()).sum().real
+        weights = drawn.to(mean.weights).requires_grad_()
+        loss = infidelity(kept_rows(program, weights, latent), mean)
         gradients.append(torch.autograd.grad(loss, weights)[0].reshape(-1))
     table = torch.stack(gradients)  # (draws, parameters)
     alive = table.abs().amax(0) > 1e-12  # of a loss in [0, 1]: less is rounding
@@ -132,7 +130,7 @@ def names(shape: Sequence[int], indices: Iterable[int]) -> list[str]:
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues, descending; Tr ρ²; 1/Tr ρ²; -Tr ρ log₂ ρ [bits]."""
+    """Eigenvalues that are not zero, descending; Tr ρ²; 1/Tr ρ²; -Tr ρ log₂ ρ [bits]."""
 
     eigenvalues: torch.Tensor
     purity: float
@@ -140,9 +138,9 @@ class Spectrum(NamedTuple):
     entropy: float
 
 
-def spectrum(rho: torch.Tensor) -> Spectrum:
-    """The :class:`Spectrum` of ρ̄ ``(2^n, 2^n)``: how many directions of the Hilbert space the events fill."""
-    values = torch.linalg.eigvalsh(rho).flip(0).clamp_min(0)  # rounding leaves some at -1e-17
+def spectrum(mean: MeanState) -> Spectrum:
+    """The :class:`Spectrum` of ρ̄: how many directions of the Hilbert space the events fill."""
+    values = mean.spectrum[0].clamp_min(0)  # rounding leaves some at -1e-17
     purity = float(values.square().sum())
     entropy = float(-torch.special.xlogy(values, values).sum() / np.log(2))
     return Spectrum(values, purity, 1 / purity, max(entropy, 0.0))

@@ -35,6 +35,7 @@ class Encoding:
     takes    ``tabular``: one number a feature; ``particles``: a row a particle
     qubits   from the shape of one event
     angles   the features are angles: beyond [-π, π] rad two values would be one state
+    nonzero  an event of zeros cannot be written
     weights  shape of the trainable weights from the number of qubits; the function then takes ``weights=`` too
     start    their value before training
     """
@@ -43,6 +44,7 @@ class Encoding:
     takes: str = "tabular"
     qubits: Callable[[tuple[int, ...]], int] = lambda shape: shape[0]
     angles: bool = False
+    nonzero: bool = False
     weights: Callable[[int], tuple[int, ...]] | None = None
     start: Callable[[float], float] = lambda scale: 0.0
 
@@ -148,7 +150,7 @@ ANGLE, ANGLE_Y, ANGLE_Z = (Encoding(f, angles=True) for f in (angle, angle_y, an
 DENSE_ANGLE = Encoding(dense_angle, qubits=_two_a_qubit, angles=True)
 ONE_PARTICLE_ONE_QUBIT = Encoding(one_particle_one_qubit, takes="particles", weights=lambda n: (), start=weight_of_scale)
 PARTICLE_EMBEDDING = Encoding(particle_embedding, qubits=_even, angles=True)
-AMPLITUDE = Encoding(amplitude, qubits=lambda shape: max(1, math.ceil(math.log2(shape[0]))))
+AMPLITUDE = Encoding(amplitude, qubits=lambda shape: max(1, math.ceil(math.log2(shape[0]))), nonzero=True)
 RE_UPLOADING = Encoding(re_uploading, angles=True, weights=lambda n: (2, n, 3))
 
 
@@ -165,6 +167,6 @@ def get(encoding: Any) -> Encoding:
     found = registry.find(registry.ENCODINGS, encoding, installed_only=True) if isinstance(encoding, str) else encoding
     if isinstance(found, Encoding):
         return found
-    if not callable(found):
-        raise InputError(f"encoding {found!r}: expected a name, an Encoding or a function f(x, wires)")
+    if not callable(found) or isinstance(found, qml.QNode):
+        raise InputError(f"encoding {found!r}: expected a name, an Encoding or a function f(x, wires), not a QNode")
     return Encoding(found)

@@ -85,7 +85,11 @@ def operations(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) ->
             else:
                 yield from flat(op.decomposition())
 
-    return list(flat(record(encoding, X, n_qubits=n_qubits)))
+    try:
+        return list(flat(record(encoding, X, n_qubits=n_qubits)))
+    except (IndexError, TypeError, KeyError, RuntimeError) as error:
+        raise InputError(f"the encoding cannot be run on events of shape {tuple(X.shape[1:])} with {n_qubits} qubits: "
+                         f"{type(error).__name__}: {error}") from error
 
 
 class _KeptRows(torch.autograd.Function):
@@ -132,6 +136,17 @@ def kept_rows(program: Program, weights: torch.Tensor, latent: int) -> torch.Ten
     """The rows ⟨k, 0…0|U(θ) that Π keeps, ``(2^latent, 2^n)``, differentiable in ``weights``."""
     program = program.to(weights.device, weights.dtype)
     return _KeptRows.apply(program.angles(weights), program, latent)
+
+
+def events(X: Any) -> torch.Tensor:
+    """``X`` as a tensor of float32 or float64. Raises :class:`InputError` for no events, other types, NaN or infinity."""
+    X = torch.as_tensor(X)
+    if X.dtype not in COMPLEX:
+        X = X.double() if not X.is_complex() else X
+    if X.is_complex() or X.ndim < 1 or not len(X) or not torch.isfinite(X).all():
+        raise InputError("expected finite real numbers, one row or more, a row for each event; got "
+                         f"{X.dtype} of shape {tuple(X.shape)}{'' if torch.isfinite(X).all() else ' with NaN or infinity'}")
+    return X
 
 
 def states(encoding: Callable[..., None], X: torch.Tensor, n_qubits: int) -> torch.Tensor:

@@ -160,7 +160,7 @@ def _probe(circuit: Circuit, example: Any) -> list[tuple[Any, bool]]:
     """The encoding's gates. Without an example, events of n, (n, 3), 2n and 2^n numbers are tried."""
     n = circuit.n_qubits
     random = partial(torch.rand, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    shapes = (2, n), (2, n, 3), (2, 2 * n), (2, 2**n)
+    shapes = ((2, n), (2, n, 3), (2, 2 * n), (2, 2**n)) if circuit.event is None else ((2, *circuit.event),)
     for events in map(random, shapes) if example is None else [torch.as_tensor(example, dtype=torch.float64)]:
         gates = _encoded(circuit, events)
         if any(varies for _, varies in gates):

@@ -10,6 +10,9 @@ from qad.errors import InputError
 from qad.quantum import encodings
 from qad.quantum.autoencoder import QuantumAutoencoder
 
+#: Where a fitted range begins for encodings that cannot write zero.
+SMALLEST = 0.01
+
 
 class FeatureAutoencoder(QuantumAutoencoder):
     """The quantum autoencoder on a table of features, scaled to angles: score 1 - ⟨φ(x)|U(θ)†ΠU(θ)|φ(x)⟩ (arXiv:2112.04958).
@@ -42,15 +45,21 @@ class FeatureAutoencoder(QuantumAutoencoder):
         if self.low_ is not None:
             X = (X - self.low_) / (self.high_ - self.low_)
             if isinstance(self.bounds, str):
-                X = np.clip(X, 0, 1)
+                X = np.clip(X, SMALLEST if found.nonzero else 0, 1)
             self._inside(X, 0, 1, "the bounds it was given")
-            return np.pi * X
-        if found.angles:
-            self._inside(X, -np.pi, np.pi, "[-π, π] rad, where two angles would be one state")
+            X = np.pi * X
+        elif found.angles:
+            self._inside(self.scale * X, -np.pi, np.pi, "[-π, π] rad (times scale), where two angles would be one state")
+        if found.nonzero and not (X != 0).any(1).all():
+            raise InputError(f"{int((X == 0).all(1).sum())} of {len(X)} events are zero in every feature; encoding "
+                             f"'{self.encoding}' writes a direction and cannot write these: remove them")
         return X
 
     def _prepare(self, X: np.ndarray) -> None:
         self.low_ = self.high_ = None
+        if self.bounds is not None and encodings.get(self.encoding).angles and not -2 <= self.scale <= 2:
+            raise InputError(f"scale={self.scale}: [0, π] times it is more than a full turn, where two values would be one "
+                             "state; expected at most 2")
         if self.bounds is None:
             return
         if isinstance(self.bounds, str):
@@ -59,9 +68,12 @@ class FeatureAutoencoder(QuantumAutoencoder):
             low, high = X.min(0), X.max(0)
             high = np.where(high > low, high, low + 1)
         else:
-            pairs = np.asarray(self.bounds, dtype=float)
+            try:
+                pairs = np.asarray(self.bounds, dtype=float)
+            except (TypeError, ValueError):
+                pairs = np.empty(0)
             if pairs.shape not in ((2,), (X.shape[1], 2)) or not (pairs[..., 1] > pairs[..., 0]).all():
-                raise InputError(f"bounds of shape {pairs.shape}: expected one (low, high) or {X.shape[1]} of them, low < high")
+                raise InputError(f"bounds={self.bounds}: expected one (low, high) or {X.shape[1]} of them, each low < high")
             low, high = np.broadcast_to(pairs, (X.shape[1], 2)).T
         self.low_, self.high_ = np.array(low, dtype=float), np.array(high, dtype=float)
 

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 
 from qad.errors import InputError
+from qad.quantum import engine
 from qad.quantum.circuit import Circuit
 from qad.quantum.mean_state import MeanState
 from qad.quantum.moments import expectations, moments, tangents, through
@@ -50,11 +51,12 @@ def metric_tensor(program: Program, weights: torch.Tensor, states: torch.Tensor,
     """The data-averaged Fubini-Study metric of ``program`` at ``weights``, ``(parameters, parameters)``.
 
     states          encoded events ``(events, 2^n)``
-    approximation   ``full``; ``block-diag``: only pairs of rotations in one layer; ``diag``: only each with itself
+    approximation   ``full``; ``block-diag``: pairs of rotations in one layer; ``diag``: the diagonal of the full metric
     mean            ρ̄ of these states, if it is at hand
     memory          bytes for the tangent vectors of one chunk
 
-    Agrees with PennyLane's ``adjoint_metric_tensor`` and ``metric_tensor(approx="block-diag")`` averaged over events.
+    Agrees with PennyLane's ``adjoint_metric_tensor`` averaged over events, and with ``metric_tensor(approx="block-diag")`` for
+    gates that are Pauli rotations (controlled rotations are taken apart here, and their pieces may fall into two layers).
     """
     if approximation not in ("full", "block-diag", "diag"):
         raise InputError(f"approximation '{approximation}': expected full, block-diag or diag")
@@ -64,7 +66,8 @@ def metric_tensor(program: Program, weights: torch.Tensor, states: torch.Tensor,
     each = 4 * states.element_size() * states.shape[1]  # a vector, what it is made from, and the way there
     size = max(1, memory // (each * program.n_angles))
     fused = moments(program, angles)
-    if approximation == "diag":  # P̃² = 1
+    A = program.jacobian(weights).to(angles.dtype)
+    if approximation == "diag" and bool((A != 0).sum(0).max() <= 1):  # each weight in one rotation, and P̃² = 1
         squares = sum(expectations(program, angles, chunk, fused).square().sum(0) for chunk in states.split(size))
         G = torch.diag(1 - squares / len(states))
     else:
@@ -84,8 +87,8 @@ def metric_tensor(program: Program, weights: torch.Tensor, states: torch.Tensor,
         if approximation == "block-diag":
             layer = layers(program).to(G.device)
             G = G * (layer[:, None] == layer[None, :])
-    A = program.jacobian(weights).to(G.dtype)
-    return A.mT @ G @ A / 4
+    G = A.mT @ G @ A / 4
+    return torch.diag(G.diagonal()) if approximation == "diag" else G
 
 
 def _gram(T: torch.Tensor) -> torch.Tensor:
@@ -104,7 +107,7 @@ class Metric:
 
     def __init__(self, circuit: Circuit, X: torch.Tensor, weights: torch.Tensor, approximation: Approximation = "full",
                  most: int = 1000, encoding_moves: bool = False) -> None:
-        self.circuit, self.X, self.weights, self.approximation = circuit, torch.as_tensor(X)[:most], weights, approximation
+        self.circuit, self.X, self.weights, self.approximation = circuit, engine.events(X)[:most], weights, approximation
         self.known: tuple[torch.Tensor, MeanState | None] | None = None
         self.encoding_moves = encoding_moves
 
@@ -125,7 +128,7 @@ class Overlap:
     """Mean over events ``X`` of |⟨φ|U(a)†U(b)|φ⟩|² for two weight vectors a, b: 1 - dᵀ G d + … for b = a + d."""
 
     def __init__(self, circuit: Circuit, X: torch.Tensor, most: int = 1000) -> None:
-        self.circuit, self.X = circuit, torch.as_tensor(X)[:most]
+        self.circuit, self.X = circuit, engine.events(X)[:most]
 
     @cached_property
     def states(self) -> torch.Tensor:
@@ -141,9 +144,12 @@ class Overlap:
 def score_jacobian(program: Program, weights: torch.Tensor, states: torch.Tensor, latent: int) -> torch.Tensor:
     """∂F(x)/∂θ of the fidelity of each encoded event, ``(events, parameters)``: ∂F/∂φ_p = Im ⟨Uφ|Π T_p⟩."""
     program = program.to(states.device, states.real.dtype)
-    final, T = tangents(program, program.angles(weights.detach()), states)
+    angles = program.angles(weights.detach())
     kept = torch.zeros(states.shape[1], dtype=states.real.dtype, device=states.device)
     kept[:: 2 ** (program.n_qubits - latent)] = 1
-    return torch.linalg.vecdot(final * kept, T).imag.mT @ program.jacobian(weights)
-
-
+    size = max(1, MEMORY // (4 * states.element_size() * states.shape[1] * program.n_angles))
+    slopes = []
+    for chunk in states.split(size):
+        final, T = tangents(program, angles, chunk)
+        slopes.append(torch.linalg.vecdot(final * kept, T).imag.mT)
+    return torch.cat(slopes) @ program.jacobian(weights)

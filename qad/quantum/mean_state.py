@@ -12,8 +12,10 @@ import torch
 
 from qad.errors import InputError
 
-#: Up to here partial ρ̄ are summed as matrices, 64 MiB of complex128; beyond, factors are joined and cut again.
-DENSE_QUBITS = 11
+#: Up to here partial ρ̄ are summed as matrices, 256 MiB of complex128; beyond, factors are joined and cut again.
+DENSE_QUBITS = 12
+#: Vectors that are joined before they are cut: each cut costs some 40 · 2^n · JOINED² operations.
+JOINED = 2048
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,22 @@ class MeanState:
     def ceiling(self, latent: int) -> tuple[float, torch.Tensor]:
         """The largest Tr(ΠUHU†) of any unitary, and its kept rows ``(2^latent, 2^n)``.
 
-        Ky Fan (1949): the sum of the 2^latent largest eigenvalues; the rows are their eigenvectors.
+        Ky Fan (1949): the sum of the 2^latent largest eigenvalues; the rows are their eigenvectors. Of a combination such as
+        ρ̄ - λσ some eigenvalues are negative: zeros, from outside the span, come before them.
         """
         keep, dimension = 2**latent, self.vectors.shape[1]
-        values, rows = self.spectrum
-        values, rows = values[:keep], rows[:keep].conj().resolve_conj()
-        positive = values > 0
-        values, rows = values[positive], rows[positive]
-        if len(rows) < keep:  # where H gives nothing all directions are equally good: any orthonormal ones
-            rest = torch.eye(dimension, keep - len(rows), dtype=rows.dtype, device=rows.device)
-            full, _ = torch.linalg.qr(torch.cat([rows.mH, rest], 1))
-            rows = torch.cat([rows, full[:, len(rows) :].mH])
-        return float(values.sum()), rows.contiguous()
+        values, vectors = self.spectrum
+        positive = int((values > 0).sum())
+        empty = min(max(keep - positive, 0), dimension - len(vectors))
+        chosen = vectors[: min(positive, keep)].mT
+        if empty:
+            outside = torch.eye(dimension, empty, dtype=vectors.dtype, device=vectors.device)
+            basis, _ = torch.linalg.qr(torch.cat([vectors.mT, outside], 1))
+            chosen = torch.cat([chosen, basis[:, len(vectors) :]], 1)
+        last = keep - chosen.shape[1]  # negative ones, the smallest in size first
+        chosen = torch.cat([chosen, vectors[positive : positive + last].mT], 1)
+        best = float(values[: min(positive, keep)].sum() + values[positive : positive + last].sum())
+        return best, chosen.mH.contiguous()
 
     def __add__(self, other: MeanState) -> MeanState:
         if self.vectors.shape[1] != other.vectors.shape[1]:
@@ -123,22 +129,24 @@ def mean_state(states: Callable[[Any], torch.Tensor], chunks: Iterator[Any], n_e
     executor  ``concurrent.futures`` interface; chunks are its tasks and their sum is taken in order, so that any number of
               workers gives the same bits
 
-    At most one chunk's states, the sum so far (2^n × 2^n numbers up to ``DENSE_QUBITS``, rank × 2^n beyond) and what the
-    executor holds are in memory. ``lost`` of the result says what the cuts left out.
+    At most one chunk's states, the sum so far (2^n × 2^n numbers up to ``DENSE_QUBITS``, beyond rank + ``JOINED`` vectors of
+    2^n) and what the executor holds are in memory. ``lost`` of the result says what the cuts left out.
     """
     dense = n_qubits <= DENSE_QUBITS and n_events > 2**n_qubits
-    work = partial(_part, states, n_events, dense, tolerance)
+    work = partial(_part, states, n_events, dense)
     total: Any = None
+    fresh = 0
     for part in (executor.map if executor else map)(work, chunks):
-        if total is None:
-            total = part
-        elif dense:
-            total += part
-        else:
-            total = (total + part).diagonal(tolerance)
-    return MeanState.of_matrix(total, tolerance) if dense else total
+        total = part if total is None else total + part
+        if not dense:
+            fresh += len(part.vectors)
+            if fresh > JOINED:
+                total, fresh = total.diagonal(tolerance), 0
+    return MeanState.of_matrix(total, tolerance) if dense else total.diagonal(tolerance)
 
 
-def _part(states: Callable[[Any], torch.Tensor], n_events: int, dense: bool, tolerance: float, chunk: Any) -> Any:
+def _part(states: Callable[[Any], torch.Tensor], n_events: int, dense: bool, chunk: Any) -> Any:
     psi = states(chunk)
-    return psi.mT @ psi.conj() / n_events if dense else MeanState.of_states(psi, n_events, tolerance)
+    if dense:
+        return psi.mT @ psi.conj() / n_events
+    return MeanState(psi, torch.full((len(psi),), 1 / n_events, dtype=psi.real.dtype, device=psi.device))

@@ -26,9 +26,24 @@ class _OnCircuits(torch.optim.Optimizer):
     """Groups of circuit parameters, each with its metric, stepped as one vector; subclasses write ``direction``."""
 
     def __init__(self, params: Params, defaults: dict[str, Any], metric: Metric | None) -> None:
+        self.metric: Metric | None = metric
+        self.metrics: list[Metric | None] = []  # not in the groups, which state_dict copies
         super().__init__(params, defaults)
-        # not in the groups, which state_dict copies
-        self.metrics = [group.pop("metric", metric) for group in self.param_groups]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As in torch; ``metric`` of a group takes the place of the optimiser's."""
+        param_group = dict(param_group)
+        metric = param_group.pop("metric", self.metric)
+        super().add_param_group(param_group)
+        try:
+            self.check(self.param_groups[-1], metric)
+        except InputError:
+            del self.param_groups[-1]
+            raise
+        self.metrics.append(metric)
+
+    def check(self, group: dict[str, Any], metric: Metric | None) -> None:
+        """Raise :class:`InputError` for settings that make no sense."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -99,14 +114,15 @@ class NaturalGradient(_OnCircuits):
     def __init__(self, params: Params, metric: Metric | None = None, lr: float = 0.05, damping: float = 1e-3,
                  momentum: float = 0.0, trust: float | None = None) -> None:
         super().__init__(params, {"lr": lr, "damping": damping, "momentum": momentum, "trust": trust}, metric)
-        for group in self.param_groups:
-            bound = 1 if group["trust"] is None else group["trust"]
-            if group["lr"] <= 0 or group["damping"] < 0 or not 0 <= group["momentum"] < 1 or bound <= 0:
-                raise InputError("expected lr > 0, damping >= 0, 0 <= momentum < 1, trust > 0; got "
-                                 + ", ".join(f"{k}={group[k]}" for k in ("lr", "damping", "momentum", "trust")))
         if all(m is None for m in self.metrics):
             raise InputError("natural gradient needs a metric: give metric=qad.quantum.Metric(circuit, X, weights), "
                              "or use torch.optim.Adam")
+
+    def check(self, group: dict[str, Any], metric: Metric | None) -> None:
+        bound = 1 if group["trust"] is None else group["trust"]
+        if not (group["lr"] > 0 and group["damping"] >= 0 and 0 <= group["momentum"] < 1 and bound > 0):
+            raise InputError("expected lr > 0, damping >= 0, 0 <= momentum < 1, trust > 0; got "
+                             + ", ".join(f"{k}={group[k]}" for k in ("lr", "damping", "momentum", "trust")))
 
     def direction(self, group: dict[str, Any], metric: Metric | None, state: dict[str, Any],
                   gradient: torch.Tensor) -> torch.Tensor:
@@ -114,11 +130,12 @@ class NaturalGradient(_OnCircuits):
             return -group["lr"] * _adam(state, gradient, (0.9, 0.999))
         G = _measured(metric, gradient)
         step = -group["lr"] * solve(G, gradient, group["damping"])
+        if group["momentum"]:
+            step = step + group["momentum"] * state.get("last", torch.zeros_like(step))
         if group["trust"] is not None:
             length = float((step @ G @ step).clamp_min(0).sqrt())
-            step *= min(1.0, group["trust"] / length) if length > 0 else 1.0
-        if group["momentum"]:
-            step = state["last"] = step + group["momentum"] * state.get("last", torch.zeros_like(step))
+            step = step * (min(1.0, group["trust"] / length) if length > 0 else 1.0)
+        state["last"] = step
         return step
 
 
@@ -134,16 +151,20 @@ class QBang(_OnCircuits):
 
     def __init__(self, params: Params, metric: Metric, lr: float = 0.01, discount: float = 0.2, damping: float = 1e-2,
                  betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        if lr <= 0 or not 0 < discount < 1 or damping <= 0:
-            raise InputError(f"expected lr > 0, 0 < discount < 1, damping > 0; got lr={lr}, discount={discount}, "
-                             f"damping={damping}")
         super().__init__(params, {"lr": lr, "discount": discount, "damping": damping, "betas": betas}, metric)
+
+    def check(self, group: dict[str, Any], metric: Metric | None) -> None:
+        if not (group["lr"] > 0 and 0 < group["discount"] < 1 and group["damping"] > 0) or metric is None:
+            raise InputError("expected a metric, lr > 0, 0 < discount < 1, damping > 0; got "
+                             + ", ".join(f"{k}={group[k]}" for k in ("lr", "discount", "damping"))
+                             + (" and no metric" if metric is None else ""))
 
     def direction(self, group: dict[str, Any], metric: Metric | None, state: dict[str, Any],
                   gradient: torch.Tensor) -> torch.Tensor:
         if "inverse" not in state:
             G = _measured(metric, gradient)
-            state["inverse"] = torch.linalg.inv((G + G.mT) / 2 + group["damping"] * torch.eye(len(G)).to(G))
+            inverse = torch.linalg.inv((G + G.mT) / 2 + group["damping"] * torch.eye(len(G)).to(G))
+            state["inverse"] = inverse.contiguous()  # as a checkpoint keeps it: the same bits in products
         k, inverse = state.get("k", 0), state["inverse"]
         step = inverse @ _adam(state, gradient, group["betas"]) * (-group["lr"] / (k + 1) ** group["discount"])
         eps = group["discount"] / (k + 1)
@@ -166,7 +187,7 @@ class QNSPSA(torch.optim.Optimizer):
 
     def __init__(self, params: Params, overlap: Overlap, lr: float = 0.05, spread: float = 0.01, damping: float = 1e-2,
                  blocking: float | None = None, seed: int = 0) -> None:
-        if lr <= 0 or spread <= 0 or damping <= 0:
+        if not (lr > 0 and spread > 0 and damping > 0):
             raise InputError(f"expected lr > 0, spread > 0, damping > 0; got lr={lr}, spread={spread}, damping={damping}")
         super().__init__(params, {"lr": lr, "spread": spread, "damping": damping, "blocking": blocking})
         if len(self.param_groups) != 1:
@@ -189,10 +210,12 @@ class QNSPSA(torch.optim.Optimizer):
         state["drawn"] = self.generator.get_state()
 
         def at(shift: torch.Tensor) -> Any:
+            kept = [p.clone() for p in params]
             move(params, shift)
-            loss = closure()
-            move(params, -shift)
-            return float(loss)
+            loss = float(closure())
+            for p, k in zip(params, kept, strict=True):
+                p.copy_(k)
+            return loss
 
         before = at(torch.zeros_like(here))
         gradient = (at(h * sign) - at(-h * sign)) / (2 * h) * sign

@@ -7,6 +7,7 @@ then PennyLane is asked once, and never again while training. Otherwise φ(θ) i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from qad.errors import InputError
 
 #: 1,000 encoded events on 14 qubits are 250 MiB; every qubit doubles it.
 MOST_QUBITS = 14
+#: A fixed gate on more wires is taken apart: its matrix would be larger than all else.
+MOST_WIRES = 5
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 ROTATIONS = {"RX": "X", "RY": "Y", "RZ": "Z", "PhaseShift": "Z", "U1": "Z", "IsingXX": "XX", "IsingYY": "YY", "IsingZZ": "ZZ"}
 PHASES = ("Identity", "Barrier", "GlobalPhase", "Snapshot")
@@ -68,6 +71,8 @@ def check_size(n_qubits: int) -> None:
 
 def record(function: Callable[..., None], *args: Any, n_qubits: int, **kwargs: Any) -> list[Any]:
     """The operations a quantum function queues on wires 0 … n-1. Raises :class:`InputError` if it measures."""
+    if isinstance(function, qml.QNode):
+        raise InputError(f"{_name(function)} is a QNode; give the quantum function itself, gates without a measurement")
     tape = qml.tape.make_qscript(function)(*args, list(range(n_qubits)), **kwargs)
     if tape.measurements:
         raise InputError(f"{_name(function)} contains a measurement; a circuit here is gates only")
@@ -103,7 +108,7 @@ def _pieces(operations: Sequence[Any]) -> Iterator[Any]:
             else:
                 raise InputError(f"the trainable gate {op.name} is not made of Pauli rotations; write it with RX, RY, RZ, Rot, "
                                  "PauliRot, … instead")
-        elif op.has_matrix:
+        elif op.has_matrix and (len(op.wires) <= MOST_WIRES or not op.has_decomposition):
             yield op
         elif op.has_decomposition:
             yield from _pieces(op.decomposition())
@@ -152,6 +157,8 @@ class Program:
 
     def angles(self, weights: torch.Tensor) -> torch.Tensor:
         """The angles φ ``(n_angles,)`` of the rotations, differentiable in ``weights``."""
+        if weights.numel() != math.prod(self.shape):
+            raise InputError(f"weights of shape {tuple(weights.shape)}; this circuit takes {tuple(self.shape)}")
         if self.linear is not None:
             A, b = (t.to(weights) for t in self.linear)
             return A @ weights.reshape(-1) + b
@@ -219,22 +226,42 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
         return tuple(steps), torch.stack([a.reshape(()) for a in angles])
 
     generator = torch.Generator().manual_seed(1)
-    probes = [torch.empty(shape, dtype=torch.float64).uniform_(-3, 3, generator=generator).requires_grad_() for _ in range(2)]
+    probes = [torch.empty(shape, dtype=torch.float64).uniform_(-3, 3, generator=generator) for _ in range(2)]
+    probes[1] = -probes[0].sign() * probes[1].abs()  # a gate that hangs on a sign shows itself
+    probes = [p.requires_grad_() for p in probes]
     try:
         with torch.enable_grad():
-            (steps, first), (_, second) = trace(probes[0]), trace(probes[1])
+            (steps, first), (others, second) = trace(probes[0]), trace(probes[1])
             rows = [torch.autograd.grad(a, probes[0], retain_graph=True)[0].reshape(-1) for a in first]
     except (IndexError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{_name(function)} cannot be run with weights of shape {shape} on {n_qubits} qubits: "
                          f"{error}") from error
+    if not _alike(steps, others):
+        raise InputError(f"the gates of {_name(function)} change with the values of its weights: weights may enter as angles "
+                         "only, and as tensors (no float(), no if)")
     A = torch.stack(rows)
     b = first.detach() - A @ probes[0].detach().reshape(-1)
     linear = torch.allclose(second.detach(), A @ probes[1].detach().reshape(-1) + b, atol=1e-10)
     if linear:
         return Program(n_qubits, shape, steps, len(first), linear=(A, b))
     return Program(n_qubits, shape, steps, len(first), retrace=lambda weights: trace(weights)[1])
+
+
+def _alike(steps: Sequence[Step], others: Sequence[Step]) -> bool:
+    """Are these the same steps, fixed gates included?"""
+    def same(a: Step, b: Step) -> bool:
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, Fixed):
+            return a.wires == b.wires and torch.allclose(a.matrix, b.matrix, atol=1e-12)
+        if isinstance(a, Permutation):
+            phases = [torch.ones(()) if p.phase is None else p.phase for p in (a, b)]
+            return torch.equal(a.index, b.index) and torch.allclose(*(p.to(torch.complex128) for p in phases), atol=1e-12)
+        return a == b
+
+    return len(steps) == len(others) and all(map(same, steps, others))
 
 
 def _axes(vectors: torch.Tensor, wires: Sequence[int], n: int) -> torch.Tensor:

@@ -42,11 +42,11 @@ def work(rows: torch.Tensor, encoding: Callable[..., None], X_example: torch.Ten
     plan = make_plan(rows, gates, n_qubits, np.float32 if size == 4 else np.float64)
     series = len(COS32) + len(SIN32) if size == 4 else len(COS64) + len(SIN64)
     n, (n_rows, n_a) = len(plan.first) - 1, plan.used.shape
-    flops = len(plan.gates) * (2 * (series - 2) + 8) + int(plan.used.sum()) * 36
+    flops = len(plan.gates) * (2 * (series - 2) + 8) + int(plan.used.sum()) * (34 if plan.real else 70)
     if plan.real:
         return Work(flops + 2 * (n_a - 1) + 12 + 4 * n_rows, traffic)
     turns = 12 * n + 40 * (len(plan.gates) - n)
-    return Work(flops + turns + 12 * (n_a - 1) + 84 + int(plan.used.sum()) * 34 + 4 * n_rows, traffic)
+    return Work(flops + turns + 12 * (n_a - 1) + 84 + 4 * n_rows, traffic)
 
 
 @dataclass(frozen=True)

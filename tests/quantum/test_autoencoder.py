@@ -6,6 +6,7 @@ import pennylane as qml
 import pytest
 import torch
 from qiskit.quantum_info import Statevector
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from qad import load, save
@@ -115,6 +116,7 @@ def test_the_scale_of_the_encoding_is_trained_too(jets, optimizer):
     assert scale < 3.8
     history = model.diagnostics_["history"]
     assert min(history["validation"]) < history["validation"][0]
+    assert model.diagnostics_["loss"] == pytest.approx(model.anomaly_score(jets[0][:200]).mean())  # ρ̄ of the trained encoding
     fixed = QuantumAutoencoder(latent=1, scale=float(scale), epochs=0).fit(jets[0][:200])
     fixed.rows_real_, fixed.rows_imag_ = model.rows_real_, model.rows_imag_
     np.testing.assert_allclose(fixed.anomaly_score(jets[1]), model.anomaly_score(jets[1]), atol=1e-9)
@@ -154,6 +156,21 @@ def test_full_batches_event_by_event_are_the_mean_state(jets, monkeypatch):
 CURRENT = {}
 
 
+def test_a_validation_loss_in_chunks_is_the_mean_over_events(jets, monkeypatch):
+    monkeypatch.setattr("qad.quantum.autoencoder.engine.chunk_size", lambda n, memory=0: 7)
+    model = QuantumAutoencoder(latent=1, loss="log-fidelity", score_as="log-fidelity", epochs=1)
+    model.fit(jets[0][:300], validation=jets[0][300:350])
+    assert model.diagnostics_["history"]["validation"][0] == pytest.approx(model.anomaly_score(jets[0][300:350]).mean())
+
+
+def test_effective_parameters_are_counted_on_enough_events():
+    x = np.random.default_rng(0).normal(size=(400, 5))
+    model = FeatureAutoencoder(latent=2, layers=6, epochs=1).fit(x)
+    assert model.parameters_ == 90 and model.effective_parameters_ > 64
+    none = QuantumAutoencoder(latent=1, ansatz="strongly-entangling", start=0, epochs=0)
+    assert len(none.fit(np.random.default_rng(0).uniform(0, 0.5, (50, 4, 3))).dead_) == 4
+
+
 def test_early_stopping_looks_at_the_validation_loss(jets):
     model = QuantumAutoencoder(latent=1, epochs=400, patience=5, learning_rate=0.3).fit(jets[0][:300], validation=jets[0][300:])
     history = model.diagnostics_["history"]
@@ -173,6 +190,9 @@ def test_shots_have_the_right_mean_and_spread(jets):
     for fitted, variance in ((model, F * (1 - F) / 400), (swap, (1 - F**2) / 400)):
         pulls = (fitted.anomaly_score(jets[1]) - exact) / np.sqrt(np.maximum(variance, 1e-12))
         assert abs(pulls.mean()) < 5 / np.sqrt(len(pulls)) and 0.85 < pulls.std() < 1.15
+    np.testing.assert_array_equal(model.anomaly_score(jets[1])[::-1], model.anomaly_score(jets[1][::-1]))
+    shifted = model.anomaly_score(jets[1] * [1, 1 + 1e-9, 1])
+    assert abs(np.corrcoef(shifted - exact, model.anomaly_score(jets[1]) - exact)[0, 1]) < 0.2
     np.testing.assert_array_equal(UntrainedCircuit(latent=1, readout="swap").fit(jets[0]).anomaly_score(jets[1]), exact)
 
 
@@ -216,8 +236,11 @@ def test_a_killed_training_goes_on_with_the_same_bits(jets, tmp_path, monkeypatc
     model.progress = stop
     with pytest.raises(KeyboardInterrupt):
         model.fit(jets[0])
+    for other in ({"learning_rate": 0.03}, {"encoding": own_encoding}, {"ansatz": "all-pairs"}):
+        with pytest.raises(InputError, match="other settings or events"):
+            clone(model).set_params(**other, checkpoint=str(tmp_path / "c")).fit(jets[0])
     with pytest.raises(InputError, match="other settings or events"):
-        model.set_params(learning_rate=0.03).fit(jets[0])
+        clone(model).fit(jets[0], validation=jets[1])
 
 
 def own_encoding(x, wires):
@@ -230,6 +253,16 @@ def own_ansatz(weights, wires):
     for q, wire in enumerate(wires):
         qml.RY(weights[q] ** 2, wires=wire)
     qml.broadcast(qml.CNOT, wires, "ring") if hasattr(qml, "broadcast") else qml.CNOT(wires[:2])
+
+
+def mixes(x, wires):
+    for q, wire in enumerate(wires):
+        qml.RY(x[..., q, 1] - x[..., q, 1].mean(), wires=wire)
+
+
+def frozen(weights, wires):
+    qml.RX(weights[0].item(), wires=wires[0])
+    qml.RY(weights[1], wires=wires[0])
 
 
 def test_functions_and_templates_of_your_own(jets):
@@ -258,6 +291,9 @@ def test_a_trained_model_leaves_as_a_circuit(jets):
     trained = QuantumAutoencoder(latent=2, epochs=2, train_encoding=True).fit(jets[0])
     probabilities = export.qnode(*trained.exported())(jets[1][:5])
     np.testing.assert_allclose(1 - probabilities[:, 0], trained.anomaly_score(jets[1][:5]), atol=1e-9, rtol=0)
+    odd = FeatureAutoencoder(encoding="dense-angle", epochs=1).fit(np.random.default_rng(0).normal(size=(50, 5)))
+    found = export.qiskit_circuit(*odd.exported())
+    assert len(found.circuit.parameters) == 5
     with pytest.raises(InputError, match="nothing to export"):
         CeilingUnitary(latent=2).fit(jets[0]).exported()
 
@@ -280,13 +316,23 @@ def test_features_outside_their_range_are_one_sentence():
     model = FeatureAutoencoder(bounds=[(0, 1000), (0, 1000), (0, 900)], epochs=2).fit(x)
     with pytest.raises(InputError, match="1 of 2 events lie outside the bounds it was given, in feature 2"):
         model.anomaly_score([[1, 2, 3], [1, 2, 901]])
-    with pytest.raises(InputError, match=r"outside \[-π, π\] rad, where two angles would be one state"):
+    with pytest.raises(InputError, match=r"outside \[-π, π\] rad \(times scale\), where two angles would be one state"):
         FeatureAutoencoder(bounds=None).fit(x)
     fitted = FeatureAutoencoder(epochs=2).fit(x)
     np.testing.assert_array_equal(fitted.anomaly_score([[1e6, 2, 3]]), fitted.anomaly_score([[x[:, 0].max(), 2, 3]]))
     for bounds, sentence in (("wide", "expected 'fitted'"), ((3, 2), "low < high"), ([(0, 1)] * 2, "3 of them")):
         with pytest.raises(InputError, match=sentence):
             FeatureAutoencoder(bounds=bounds).fit(x)
+    with pytest.raises(InputError, match="more than a full turn"):
+        FeatureAutoencoder(scale=2.5).fit(x)
+    with pytest.raises(InputError, match="times scale"):
+        FeatureAutoencoder(bounds=None, scale=2 * np.pi).fit(x / 900)
+    with pytest.raises(InputError, match="takes 3 for these events; leave qubits out"):
+        FeatureAutoencoder(qubits=2).fit(x)
+    amplitude = FeatureAutoencoder(latent=1, encoding="amplitude", epochs=1).fit(x)
+    assert np.isfinite(amplitude.anomaly_score(x * 0 - 5)).all()  # below all that was seen: clipped, not lost
+    with pytest.raises(InputError, match="zero in every feature"):
+        FeatureAutoencoder(encoding="amplitude", bounds=None).fit(x * 0)
     with pytest.raises(InputError, match="odd number"):
         FeatureAutoencoder(encoding="particle-embedding").fit(x)
 
@@ -309,6 +355,20 @@ def test_features_outside_their_range_are_one_sentence():
         ({"optimizer": "qbang", "train_encoding": True}, "trains the circuit only"),
         ({"readout": "swop"}, "did you mean 'swap'"),
         ({"shots": 0}, "shots=0"),
+        ({"learning_rate": -1.0}, "expected a number above 0"),
+        ({"batch_size": 0}, "batch_size=0: expected a whole number from 1"),
+        ({"epochs": 1.5}, "epochs=1.5: expected a whole number"),
+        ({"patience": 0}, "patience=0"),
+        ({"random_state": None}, "random_state=None"),
+        ({"start": float("nan")}, "start=nan: expected a number"),
+        ({"scale": "a"}, "scale='a': expected a number"),
+        ({"latent": True}, "latent=True"),
+        ({"optimizer_options": {"metric_events": 0}}, "metric_events=0"),
+        ({"qubits": 4}, "leave qubits out"),
+        ({"encoding": mixes}, "mixes events"),
+        ({"ansatz": frozen, "shape": (5,)}, "change with the values of its weights"),
+        ({"ansatz": qml.QNode(own_ansatz, qml.device("default.qubit")), "shape": (5,)}, "of a QNode give the function"),
+        ({"checkpoint": "/nowhere/c"}, "make it first"),
         ({"dtype": "float16"}, "unknown dtype"),
         ({"device": "cuda"}, "no GPU"),
         ({"scale": 9.0, "train_encoding": True}, "lies between 1 and 7.28"),

@@ -14,6 +14,7 @@ from qad.errors import InputError
 from qad.quantum import ansatze, diagnostics
 from qad.quantum.circuit import Circuit
 from qad.quantum.encodings import angle
+from qad.quantum.mean_state import MeanState
 from qad.quantum.program import apply_matrix, compile_program
 
 seeds = st.integers(0, 2**31)
@@ -121,9 +122,7 @@ def test_states_of_wrong_shape_are_refused(function, shape):
 
 
 def zero_state(n):
-    rho = torch.zeros(2**n, 2**n, dtype=torch.complex128)
-    rho[0, 0] = 1
-    return rho
+    return MeanState(torch.eye(2**n, dtype=torch.complex128)[:1], torch.ones(1, dtype=torch.float64))
 
 
 def test_gradient_variance_in_closed_form():
@@ -145,12 +144,12 @@ def test_gradient_variance_in_closed_form():
 
 def test_gradient_variance_of_a_circuit_that_moves_nothing():
     program = compile_program(lambda w, wires: qml.RZ(w[0], wires=wires[1]), (1,), 2)
-    assert diagnostics.gradient_variance(program, torch.eye(4, dtype=torch.complex128) / 4, 1) == 0
+    assert diagnostics.gradient_variance(program, MeanState.of_matrix(torch.eye(4, dtype=torch.complex128) / 4), 1) == 0
 
 
 def test_gradient_variance_input():
     program = compile_program(ansatze.all_pairs, (3,), 3)
-    for arguments, sentence in (((zero_state(2), 1), r"expects \(8, 8\)"), ((zero_state(3), 3), "latent=3"),
+    for arguments, sentence in (((zero_state(2), 1), "has 2 qubits, this circuit 3"), ((zero_state(3), 3), "latent=3"),
                                 ((zero_state(3), 1, 1), "draws=1")):
         with pytest.raises(InputError, match=sentence):
             diagnostics.gradient_variance(program, *arguments)
@@ -187,13 +186,13 @@ def test_effective_and_dead_parameters_of_1p1q():
 @pytest.mark.parametrize("n", [1, 3])
 def test_spectrum(n):
     size = 2**n
-    mixed = diagnostics.spectrum(torch.eye(size, dtype=torch.complex128) / size)
+    mixed = diagnostics.spectrum(MeanState.of_matrix(torch.eye(size, dtype=torch.complex128) / size))
     assert (mixed.purity, mixed.participation, mixed.entropy) == pytest.approx((1 / size, size, n))
     pure = diagnostics.spectrum(zero_state(n))
     assert (pure.purity, pure.participation, pure.entropy) == pytest.approx((1, 1, 0))
     p = np.random.default_rng(n).dirichlet(np.ones(size))
     q, _ = np.linalg.qr(np.random.default_rng(n).normal(size=(size, size, 2)) @ [1, 1j])
-    found = diagnostics.spectrum(torch.tensor(q @ np.diag(p) @ q.conj().T))
+    found = diagnostics.spectrum(MeanState.of_matrix(torch.tensor(q @ np.diag(p) @ q.conj().T)))
     np.testing.assert_allclose(found.eigenvalues, np.sort(p)[::-1], atol=1e-12)
     assert found.purity == pytest.approx((p**2).sum())
     assert found.entropy == pytest.approx(-(p * np.log2(p)).sum())

@@ -254,6 +254,44 @@ def test_any_encoding_works():
         assert abs(np.vdot(theirs, psi.numpy())) == pytest.approx(1, abs=1e-12)
 
 
+def gates_of(name, n, latent, layers=None):
+    function, shape = ansatze.get(name, n, latent, layers)
+    tape = qml.tape.make_qscript(function)(torch.zeros(shape), list(range(n)))
+    return [(op.name, *op.wires) for op in tape.operations]
+
+
+def test_trash_and_latent_are_joined_as_published():
+    """2407.07961: CNOTs from trash to latent, RY on each, CNOTs from latent to trash; latent qubits are the first."""
+    n, latent = 5, 2
+    turns = [("RY", q) for q in range(n)]
+    dense = gates_of("trash-latent", n, latent)
+    assert dense == ([("CNOT", t, k) for t in (2, 3, 4) for k in (0, 1)] + turns
+                     + [("CNOT", k, t) for t in (2, 3, 4) for k in (0, 1)])
+    sparse = gates_of("trash-latent-sparse", n, latent)
+    assert sparse == [("CNOT", 2, 0), ("CNOT", 3, 1), ("CNOT", 4, 0), *turns, ("CNOT", 0, 2), ("CNOT", 1, 3), ("CNOT", 0, 4)]
+
+
+def test_trees_end_on_the_latent_qubits():
+    for name in ("tree", "mera"):
+        merged = [b for gate, *on in gates_of(name, 8, 2) if gate == "CNOT" for b in on]
+        assert set(merged) == set(range(8))
+    pairs = [tuple(on) for gate, *on in gates_of("tree", 8, 2) if gate == "CNOT"]
+    assert pairs == [(0, 4), (1, 5), (2, 6), (3, 7), (0, 2), (1, 3)]
+
+
+def test_large_fixed_gates_are_taken_apart():
+    def circuit(w, wires):
+        qml.QFT(wires=wires)
+        qml.RX(w[0], wires=wires[0])
+
+    program = compile_program(circuit, (1,), 7)
+    assert max(len(s.wires) for s in program.steps if hasattr(s, "matrix")) <= 5
+    rows = engine.kept_rows(program, torch.tensor([0.3], dtype=torch.float64), 6).numpy()
+    theirs = qml.matrix(lambda: circuit([0.3], range(7)), wire_order=range(7))()[::2]
+    phase = np.vdot(theirs, rows)
+    np.testing.assert_allclose(rows, theirs * phase / abs(phase), atol=1e-12)
+
+
 def test_an_identity_word_is_a_phase():
     def circuit(w, wires):
         qml.PauliRot(w[0], "II", wires=wires)

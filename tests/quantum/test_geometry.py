@@ -39,7 +39,18 @@ def words(w, wires):
     qml.PauliRot(w[3], "YIZ", wires=wires[1:])
 
 
-CIRCUITS = {"layered": (layered, (2, N, 2)), "words": (words, (4,))}
+def spread(w, wires):
+    """A rotation reaches the last through two CNOTs only: another layer."""
+    qml.RX(w[0], wires=wires[0])
+    qml.RY(w[1], wires=wires[3])
+    qml.CNOT(wires=wires[:2])
+    qml.CNOT(wires=wires[1:3])
+    qml.RX(w[2], wires=wires[2])
+    qml.CZ(wires=wires[2:])
+    qml.RX(w[3], wires=wires[1])
+
+
+CIRCUITS = {"layered": (layered, (2, N, 2)), "words": (words, (4,)), "spread": (spread, (4,))}
 
 
 @pytest.fixture(params=CIRCUITS)
@@ -134,6 +145,34 @@ def test_groups_of_qubits_change_nothing(case, monkeypatch):
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             torch.testing.assert_close(a, b)
+
+
+def test_the_diagonal_of_weights_that_are_shared_or_taken_apart():
+    def circuit(w, wires):
+        qml.RX(w[0], wires=wires[0])
+        qml.CRY(w[1], wires=wires[:2])
+        qml.RZ(w[0], wires=wires[1])
+        qml.IsingXY(w[2], wires=wires[:2])
+
+    program = compile_program(circuit, (3,), 2)
+    states = engine.states(encodings.angle, torch.tensor(np.random.default_rng(0).uniform(0, 2, (5, 2))), 2)
+    w = torch.tensor([0.7, -1.1, 0.4], dtype=torch.float64)
+    full = geometry.metric_tensor(program, w, states)
+    torch.testing.assert_close(geometry.metric_tensor(program, w, states, "diag"), torch.diag(full.diagonal()))
+
+
+def test_metric_takes_the_first_events_and_follows_the_encoding(case):
+    circuit, w, x, program = case
+    w, scale = torch.tensor(w), [1.0]
+    moving = Circuit(lambda x, wires: encodings.angle(x, wires, scale=scale[0]), circuit, w.shape, N)
+    few, follows = geometry.Metric(moving, x, w, most=3), geometry.Metric(moving, x, w, encoding_moves=True)
+    expected = [geometry.metric_tensor(program, w, states_of(s * x)) for s in (1.0, 0.5)]
+    torch.testing.assert_close(few(), geometry.metric_tensor(program, w, states_of(x[:3])), atol=1e-8, rtol=0)
+    torch.testing.assert_close(follows(), expected[0], atol=1e-8, rtol=0)
+    scale[0] = 0.5
+    torch.testing.assert_close(follows(), expected[1], atol=1e-8, rtol=0)
+    with pytest.raises(InputError, match="with NaN or infinity"):
+        geometry.Metric(moving, np.full((2, N), np.nan), w)
 
 
 def test_jacobian_of_the_scores_is_that_of_autograd(case):

@@ -84,6 +84,12 @@ def test_trust_bounds_the_step(problem):
     optimizer.step()
     d = w.detach().reshape(-1) - before
     assert float((d @ G @ d).sqrt()) == pytest.approx(0.05, rel=1e-6)
+    carried = NaturalGradient([w], lambda: G, lr=100.0, trust=0.05, momentum=0.9)
+    for _ in range(10):
+        before = w.detach().clone().reshape(-1)
+        carried.step()
+        d = w.detach().reshape(-1) - before
+        assert float((d @ G @ d).sqrt()) <= 0.05 * (1 + 1e-6)
 
 
 def test_momentum_carries_on(problem):
@@ -231,6 +237,13 @@ def test_mistakes_are_one_sentence(problem):
         NaturalGradient([w])
     with pytest.raises(InputError, match="discount"):
         QBang([w], lambda: torch.eye(2), discount=1.5)
+    with pytest.raises(InputError, match="and no metric"):
+        QBang([w], None)
+    later = NaturalGradient([w], lambda: torch.eye(2))
+    later.add_param_group({"params": [torch.zeros(1, requires_grad=True)], "metric": None, "lr": 0.1})
+    assert later.metrics[1] is None
+    with pytest.raises(InputError, match="lr > 0"):
+        later.add_param_group({"params": [torch.zeros(1, requires_grad=True)], "lr": -1})
     with pytest.raises(InputError, match="closure"):
         QNSPSA([w], None).step()
     with pytest.raises(InputError, match="one group"):

@@ -161,7 +161,7 @@ def test_what_cannot_be_used_is_an_input_error():
 
 
 def test_work_counts_the_event_and_the_score():
-    assert work(rows_of(4, 2, 1), encodings.angle, torch.zeros(1, 4), 4) == Work(422, 20)
+    assert work(rows_of(4, 2, 1), encodings.angle, torch.zeros(1, 4), 4) == Work(406, 20)
     assert peak(torch.float32).flops > 0
 
 
