@@ -146,7 +146,7 @@ MISTAKES = [
     (("fit", "pca", "{}/qcd.h5", "-p", "components=3", "-o", "{}/m"), "it takes n_components"),
     (("fit", "pca", "{}/qcd.h5", "-r", "lund", "-o", "{}/m"), "unknown representation"),
     (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "substructure", "-o", "{}/m"), "takes particles"),
-    (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=30", "-o", "{}/m"), "1 to 12 qubits"),
+    (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=30", "-o", "{}/m"), "1 to 14 qubits"),
     (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=4", "-p", "latent=4", "-o", "{}/m"),
      "latent=4"),
     (("score", "{}/none", "{}/qcd.h5", "-o", "{}/s.csv"), "holds no model"),

@@ -19,7 +19,7 @@ from qad.quantum.program import COMPLEX, Fixed, Permutation, Program, Rotation, 
 #: Qubits whose gates are multiplied into one matrix: 32 × 32 is where products of small matrices run best.
 GROUP = 5
 IDENTITY = np.eye(2)
-PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
+PAULIS = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])  # X, Y, Z
 
 
 class OnGroup(NamedTuple):
@@ -69,51 +69,72 @@ def _one_qubit(step: Step) -> bool:
 def moments(program: Program, angles: torch.Tensor) -> list[Moment]:
     """The program at the given angles, runs of one-qubit steps fused."""
     half = angles.detach().cpu().double().numpy() / 2
-    cos, sin = np.cos(half), -1j * np.sin(half)
     found: list[Moment] = []
     for local, steps in itertools.groupby(program.steps, _one_qubit):
         if local:
-            found.append(_fused(list(steps), cos, sin, program.n_qubits, angles))
+            found.append(_fused(list(steps), half, program.n_qubits, angles))
         else:
             found.extend(Moment(step) for step in steps)
     return found
 
 
-def _fused(steps: list[Step], cos: np.ndarray, sin: np.ndarray, n: int, like: torch.Tensor) -> Moment:
+def _fused(steps: list[Step], half: np.ndarray, n: int, like: torch.Tensor) -> Moment:
+    """All wires at once: the k-th gates of each, made as long as the longest with ones."""
     def on_device(matrix: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(matrix, dtype=COMPLEX[like.dtype], device=like.device)
 
-    u: dict[int, np.ndarray] = {}
-    slots: dict[int, list[int]] = {}
-    generators: dict[int, np.ndarray] = {}  # wire → (m, 2, 2), carried on so far
+    row = {wire: i for i, wire in enumerate(sorted({step.wires[0] for step in steps}))}
+    depth = [0] * len(row)
+    turns: list[tuple[int, int, int, int]] = []  # place on the wire, row of the wire, slot, Pauli
+    fixed: list[tuple[int, int, np.ndarray]] = []
     for step in steps:
-        wire = step.wires[0]
-        carried = generators.get(wire, np.empty((0, 2, 2)))
+        i = row[step.wires[0]]
         if isinstance(step, Fixed):
-            gate = step.matrix.cpu().numpy()
+            fixed.append((depth[i], i, step.matrix.cpu().numpy()))
         else:
-            P = PAULI[step.word]
-            gate = cos[step.slot] * IDENTITY + sin[step.slot] * P
-            carried = np.concatenate([carried, P[None]])  # its own gate commutes with it
-            slots.setdefault(wire, []).append(step.slot)
-        generators[wire] = gate @ carried @ gate.conj().T
-        u[wire] = gate @ u[wire] if wire in u else gate
+            turns.append((depth[i], i, step.slot, "XYZ".index(step.word)))
+        depth[i] += 1
+    after = np.tile(IDENTITY.astype(complex), (max(depth), len(row), 1, 1))
+    if turns:
+        turns.sort(key=lambda t: (t[1], t[0]))  # wire by wire, as the generators go into their groups
+        place, wire, slot, pauli = np.array(turns).T
+        angle, P = half[slot, None, None], PAULIS[pauli]
+        after[place, wire] = np.cos(angle) * IDENTITY - 1j * np.sin(angle) * P
+    for k, i, matrix in fixed:
+        after[k, i] = matrix
+    for k in reversed(range(len(after) - 1)):  # the gates from each place on; a rotation's own commutes with its generator
+        after[k] = after[k + 1] @ after[k]
+    if turns:
+        behind = after[place, wire]
+        generators = behind @ P @ behind.conj().swapaxes(1, 2)
     unitaries, made = [], []
     for group in groups(n):
-        if not u.keys() & set(group):
+        if not row.keys() & set(group):
             continue
-        unitaries.append(OnGroup(group, on_device(functools.reduce(np.kron, [u.get(q, IDENTITY) for q in group]))))
-        inside = [q for q in group if q in slots]
-        if inside:
-            stacked = np.concatenate([_embedded(generators[q], q, group) for q in inside])
-            made.append(OnGroup(group, on_device(stacked), tuple(slot for q in inside for slot in slots[q])))
+        unitaries.append(OnGroup(group, on_device(functools.reduce(
+            _kron, [after[0, row[q]] if q in row else IDENTITY for q in group]))))
+        here = {row[q]: q for q in group if q in row}
+        inside = [j for j, t in enumerate(turns) if t[1] in here]
+        if inside:  # 1 ⊗ h ⊗ 1
+            first, last = inside[0], inside[-1] + 1
+            flat = generators[first:last].reshape(-1, 1, 4)
+            units = np.stack([_units(here[turns[j][1]] - group.start, len(group)) for j in inside])
+            matrix = on_device((flat @ units).reshape(-1, 2 ** len(group)))
+            made.append(OnGroup(group, matrix, tuple(turns[j][2] for j in inside)))
     return Moment(None, unitaries, made)
 
 
-def _embedded(h: np.ndarray, wire: int, group: range) -> np.ndarray:
-    """Matrices ``(m, 2, 2)`` on a wire as ``(m·2^k, 2^k)`` on its group: 1 ⊗ h ⊗ 1."""
-    before, after = np.eye(2 ** (wire - group.start)), np.eye(2 ** (group.stop - 1 - wire))
-    return np.einsum("mxy,ij,kl->mixkjyl", h, before, after).reshape(-1, 2 ** len(group))
+def _kron(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """np.kron of matrices, without its checks."""
+    return (a[:, None, :, None] * b[None, :, None, :]).reshape(len(a) * len(b), -1)
+
+
+@functools.cache
+def _units(place: int, size: int) -> np.ndarray:
+    """1 ⊗ |x⟩⟨y| ⊗ 1 with the unit matrix at ``place`` of ``size`` qubits, ``(4, 4^size)``, x and y from 0 to 1."""
+    before, after = np.eye(2**place), np.eye(2 ** (size - 1 - place))
+    units = [_kron(_kron(before, unit.reshape(2, 2)), after) for unit in np.eye(4)]
+    return np.stack(units).reshape(4, -1)
 
 
 def advance(program: Program, moment: Moment, angles: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
