@@ -14,6 +14,7 @@ STYLES = (("#d55e00", "o"), ("#0072b2", "s"), ("#009e73", "^"), ("#cc79a7", "D")
 def cost_curves(curves: dict[str, Sequence[dict[str, float]]], out: Path) -> Path:
     """Seconds of the pass over the events, of loss and gradient, and of a natural-gradient step, against each axis."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     check_picture(out)
     figure = Figure(figsize=(10, 3.4), layout="constrained")
@@ -23,6 +24,9 @@ def cost_curves(curves: dict[str, Sequence[dict[str, float]]], out: Path) -> Pat
         for (key, name), (colour, marker) in zip(names.items(), STYLES, strict=False):
             ax.plot([p[axis] for p in points], [p[key] for p in points], color=colour, marker=marker, label=name)
         ax.set(xlabel=axis, yscale="log", xscale="linear" if axis == "qubits" else "log")
+        if axis != "events":
+            ax.set_xticks([p[axis] for p in points], [str(p[axis]) for p in points])
+        ax.xaxis.set_minor_formatter(NullFormatter())
         ax.grid(alpha=0.3)
     figure.axes[0].set_ylabel("seconds")
     figure.axes[0].legend(frameon=False, fontsize=9)
