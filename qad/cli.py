@@ -76,11 +76,15 @@ def _fail(sentence: str) -> None:
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _resumable(checkpoint: Path | None = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("\nqad: stopped; what is finished is kept, and the same command does the rest", file=sys.stderr)
+        if checkpoint is None or checkpoint.exists():
+            said = "stopped; what is finished is kept, and the same command does the rest"
+        else:
+            said = "stopped before anything was kept (a training writes every 10 s); the same command begins anew"
+        print(f"\nqad: {said}", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -285,7 +289,8 @@ def fit(
 
     Example:  qad fit quantum-autoencoder qcd.h5 -r constituents:n_particles=8 -p latent=2 -o model
 
-    A killed training of a quantum autoencoder goes on where it stopped (from MODEL.checkpoint, deleted at the end).
+    A killed training of a quantum autoencoder goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
+    the end). Encodings, ansätze and optimisers stand in docs/engine.md; a wrong name prints all that there are.
     """
     from qad import pipeline, representations
     from qad.data.store import read
@@ -298,8 +303,11 @@ def fit(
         chain.append(representations.get(name, **_parameters(re.split(r",(?![^\[]*\])", rest) if rest else [])))
     sample = read(file)
     start = time.perf_counter()
-    with _resumable(), _progress("epochs") as bar, _one_line_warnings():
-        model = pipeline.fit(detector, sample, chain, progress=_row(bar, detector), checkpoint=_beside(out, "checkpoint"),
+    checkpoint = _beside(out, "checkpoint")
+    if checkpoint.exists():
+        print(f"qad: note: going on from {checkpoint}", file=sys.stderr)
+    with _resumable(checkpoint), _progress("epochs") as bar, _one_line_warnings():
+        model = pipeline.fit(detector, sample, chain, progress=_row(bar, detector), checkpoint=checkpoint,
                              **_parameters(parameter))
     save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample)})
     print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
@@ -352,7 +360,7 @@ def diagnose(
 
 def _diagnosis(found: dict[str, Any]) -> Iterator[str]:
     def numbers(values: dict[Any, float]) -> str:
-        return ", ".join(f"{k}: {v:.3g}" for k, v in values.items())
+        return ", ".join(f"{k}: {v if abs(v) > 1e-12 else 0:.3g}" for k, v in values.items())
 
     yield f"circuit        {found['qubits']} qubits, {found['latent']} latent; looked at {found['events']:,} events"
     yield f"loss           {numbers(found['loss'])}"
@@ -370,7 +378,7 @@ def _diagnosis(found: dict[str, Any]) -> Iterator[str]:
         slope = f"; {variance['slope_per_qubit']:+.2f} powers of two a qubit" if "slope_per_qubit" in variance else ""
         yield f"gradient var.  by qubits {numbers(variance['qubits'])}{slope}"
     if variance["layers"]:
-        yield f"               by layers {numbers(variance['layers'])}"
+        yield f"{'' if variance['qubits'] else 'gradient var.':<15}by layers {numbers(variance['layers'])}"
     yield found["verdict"]
 
 

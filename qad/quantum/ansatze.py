@@ -7,7 +7,8 @@ What to use when
     ``brick-wall``              neighbours only: what hardware likes
     ``tree``, ``mera``          coarse-graining: pairs are merged level by level, latent qubits are the last to survive
 
-Any PennyLane template or function of your own works the same way: ``ansatz=qml.SimplifiedTwoDesign``, ``shape=…``.
+Any PennyLane template or function of your own works the same way: ``ansatz=qml.BasicEntanglerLayers``, or
+``ansatz=f, shape=(…)``.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def get(ansatz: Any, n_qubits: int, latent: int, layers: int | None = None,
     found = registry.find(registry.ANSATZE, ansatz, installed_only=True) if isinstance(ansatz, str) else ansatz
     name = ansatz if isinstance(ansatz, str) else getattr(ansatz, "__name__", str(ansatz))
     if layers is not None and (not isinstance(layers, int) or layers < 1):
-        raise InputError(f"layers={layers}: expected a whole number from 1, or None")
+        raise InputError(f"layers={layers!r}: expected a whole number from 1, or None")
     if isinstance(found, Ansatz):
         if found.fixed_depth and layers not in (None, 1):
             raise InputError(f"ansatz '{name}' has one layer: leave layers={layers} out, or use 'strongly-entangling'")
@@ -159,7 +160,12 @@ def get(ansatz: Any, n_qubits: int, latent: int, layers: int | None = None,
                          "of a QNode give the function it was made from")
     if shape is None:
         shape = _shape_of_template(found, name, n_qubits, layers or 1)
-    return (lambda weights, wires: found(weights, wires=wires)), tuple(shape)
+
+    def function(weights: Any, wires: Any) -> None:
+        found(weights, wires=wires)
+
+    function.__name__ = name
+    return function, tuple(shape)
 
 
 def _shape_of_template(template: Any, name: str, n_qubits: int, layers: int) -> Sequence[int]:

@@ -45,7 +45,9 @@ class QuantumAutoencoder(Detector):
     qubits           where the encoding is a function of yours; by default one for each particle or feature
     loss, score_as   ``infidelity`` 1 - F or ``log-fidelity`` -log F: what is minimised, what is returned
     readout, shots   ``direct`` or ``swap``, a SWAP test against |0…0⟩, for comparison: without ``shots`` both are equal, exact
-    optimizer        a name from ``qad.quantum.optimizers.OPTIMIZERS``; ``optimizer_options`` are its keywords
+    optimizer        a name from ``qad.quantum.optimizers.OPTIMIZERS``; ``optimizer_options`` are its keywords (``damping``, …),
+                     and for those with a metric ``approximation`` and ``metric_events``
+    learning_rate    None: what suits the optimiser
     batch_size       events of a step where training goes event by event
     patience         epochs without improvement, of the loss on ``validation`` where it is given, before training stops
     start            initial weights uniform in [-start, start] [rad]
@@ -65,7 +67,7 @@ class QuantumAutoencoder(Detector):
                  train_encoding: bool = False, ansatz: Any = "1p1q", layers: int | None = None,
                  shape: tuple[int, ...] | None = None, qubits: int | None = None, loss: str = "infidelity",
                  score_as: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
-                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float = 0.05,
+                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float | None = None,
                  batch_size: int = 256, patience: int = 30, start: float = np.pi, dtype: str = "float64",
                  device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
         self.latent = latent
@@ -130,16 +132,18 @@ class QuantumAutoencoder(Detector):
         for name, least in (("epochs", 0), ("batch_size", 1), ("patience", 1), ("random_state", 0)):
             if not _whole(getattr(self, name), least):
                 raise InputError(f"{name}={getattr(self, name)!r}: expected a whole number from {least}")
-        for name in ("learning_rate", "start", "scale"):
-            value = getattr(self, name)
+        for name, value in (("learning_rate", self._step()), ("start", self.start), ("scale", self.scale)):
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
                 raise InputError(f"{name}={value!r}: expected a number")
-        if self.learning_rate <= 0:
+        if self._step() <= 0:
             raise InputError(f"learning_rate={self.learning_rate}: expected a number above 0")
         if self.shots is not None and not _whole(self.shots, 1):
             raise InputError(f"shots={self.shots}: expected a whole number from 1, or None for the exact score")
         if self.device != "cpu" and not torch.cuda.is_available():
             raise InputError(f"device='{self.device}': this machine has no GPU that torch can use; leave it at 'cpu'")
+
+    def _step(self) -> float:
+        return optimizers.OPTIMIZERS[self.optimizer] if self.learning_rate is None else self.learning_rate
 
     def inputs(self, X: np.ndarray) -> np.ndarray:
         """What the encoding is given for events ``X``: themselves, or where features are scaled, angles [rad]."""
@@ -227,7 +231,7 @@ class QuantumAutoencoder(Detector):
             raise InputError(f"metric_events={most!r}: expected a whole number from 1")
         metric = Metric(circuit, X, weights, options.pop("approximation", "full"), most, encoding_moves=extra is not None)
         others = [] if extra is None else [extra]
-        optimizer = optimizers.build(self.optimizer, weights, others, self.learning_rate, metric, Overlap(circuit, X, most),
+        optimizer = optimizers.build(self.optimizer, weights, others, self._step(), metric, Overlap(circuit, X, most),
                                      seed=self.random_state, **options)
         linear = self.loss == "infidelity" and extra is None
 
@@ -247,7 +251,7 @@ class QuantumAutoencoder(Detector):
             [weights, *others], (lambda _: through_mean(mean)) if linear else by_event,
             data=None if linear else X, batch_size=self.batch_size,
             validation=None if held is None else (lambda: through_mean(seen)) if linear else validate,
-            epochs=self.epochs, learning_rate=self.learning_rate, patience=self.patience, tolerance=1e-7,
+            epochs=self.epochs, learning_rate=self._step(), patience=self.patience, tolerance=1e-7,
             seed=self.random_state, optimizer=optimizer, checkpoint=self._checkpoint(circuit, X, held), progress=self.progress)
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
@@ -279,8 +283,9 @@ class QuantumAutoencoder(Detector):
         self.effective_parameters_ = int((singular > 1e-8 * max(float(singular[0]), 1e-12)).sum())
         self.dead_ = diagnostics.names(circuit.shape, diagnostics.dead(torch.cat(slopes)))
         if self.learns and self.dead_:
+            name = getattr(self.ansatz, "__name__", self.ansatz)
             shown = ", ".join(self.dead_[:8]) + (", …" if len(self.dead_) > 8 else "")
-            warnings.warn(f"{len(self.dead_)} of {self.parameters_} weights cannot change any score of ansatz '{self.ansatz}' "
+            warnings.warn(f"{len(self.dead_)} of {self.parameters_} weights cannot change any score of ansatz '{name}' "
                           f"with latent={self.latent}: {shown}", DeadParameterWarning, stacklevel=4)
 
     def _random_weights(self, shape: tuple[int, ...], seed: int | None = None) -> torch.Tensor:

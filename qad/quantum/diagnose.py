@@ -106,6 +106,6 @@ def _verdict(loss: dict[str, float], model: QuantumAutoencoder) -> str:
     if above <= 0.05 * max(least, 1e-9):
         return "The loss is at its ceiling: only another encoding or more latent qubits can lower it, not training."
     if model.learns and here >= zero - 0.01 * above:
-        return (f"Training did not beat weights of zero; a unitary with a loss lower by {above:.3g} exists: a deeper ansatz or "
-                "another start may find it.")
+        return (f"Training did not beat weights of zero; a unitary with a loss lower by {above:.3g} exists: a deeper ansatz, "
+                "another start or another learning_rate may find it.")
     return f"A unitary with a loss lower by {above:.3g} exists: the ansatz or its training limits this model, not the encoding."

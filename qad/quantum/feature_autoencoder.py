@@ -31,7 +31,7 @@ class FeatureAutoencoder(QuantumAutoencoder):
                  train_encoding: bool = False, ansatz: Any = "strongly-entangling", layers: int | None = None,
                  shape: tuple[int, ...] | None = None, qubits: int | None = None, loss: str = "infidelity",
                  score_as: str = "infidelity", readout: str = "direct", shots: int | None = None, optimizer: str = "adam",
-                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float = 0.05,
+                 optimizer_options: dict[str, Any] | None = None, epochs: int = 300, learning_rate: float | None = None,
                  batch_size: int = 256, patience: int = 30, start: float = np.pi, dtype: str = "float64",
                  device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(latent, encoding, scale, train_encoding, ansatz, layers, shape, qubits, loss, score_as, readout, shots,
@@ -82,5 +82,5 @@ class FeatureAutoencoder(QuantumAutoencoder):
         if outside.any():
             events = int(((X < low) | (X > high)).any(1).sum())
             columns = ", ".join(str(i) for i in np.flatnonzero(outside)[:8])
-            raise InputError(f"{events} of {len(X)} events lie outside {where}, in feature {columns}: remove them, widen the "
-                             "bounds, or set bounds='fitted'")
+            raise InputError(f"{events} of {len(X)} events lie outside {where}, in feature {columns}: remove them, give wider "
+                             "bounds=(low, high), or bounds='fitted'")

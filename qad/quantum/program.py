@@ -74,7 +74,8 @@ def record(function: Callable[..., None], *args: Any, n_qubits: int, **kwargs: A
     if isinstance(function, qml.QNode):
         raise InputError(f"{_name(function)} is a QNode; give the quantum function itself, gates without a measurement")
     tape = qml.tape.make_qscript(function)(*args, list(range(n_qubits)), **kwargs)
-    if tape.measurements:
+    if tape.measurements or any(isinstance(op, qml.measurements.MeasurementProcess) or "MidMeasure" in op.name
+                                for op in tape.operations):
         raise InputError(f"{_name(function)} contains a measurement; a circuit here is gates only")
     outside = [w for op in tape.operations for w in op.wires if w not in range(n_qubits)]
     if outside:
