@@ -114,7 +114,7 @@ class QuantumAutoencoder(Detector):
         function, shape = ansatze.get(self.ansatz, n, self.latent, self.layers, self.shape)
         encode = found.function
         if encoding_weights is None and getattr(self, "encoding_weights_", None) is not None:
-            encoding_weights = torch.as_tensor(self.encoding_weights_)
+            encoding_weights = torch.as_tensor(self.encoding_weights_).to(self._where())
         if encoding_weights is not None:
             encode = partial(encode, weights=encoding_weights)
         if "scale" in inspect.signature(found.function).parameters:

@@ -303,18 +303,7 @@ def apply_word(vectors: torch.Tensor, word: str, wires: Sequence[int], n: int) -
 def rotate(vectors: torch.Tensor, step: Rotation, angle: torch.Tensor, n: int) -> torch.Tensor:
     """exp(-i angle/2 P) ψ = cos(angle/2) ψ - i sin(angle/2) P ψ for each row of ``vectors``."""
     half = angle / 2
-    if len(step.wires) > 1:
-        return torch.cos(half) * vectors - 1j * torch.sin(half) * apply_word(vectors, step.word, step.wires, n)
-    c, s = torch.cos(half), torch.sin(half)
-    low, high = vectors.reshape(len(vectors), 2 ** step.wires[0], 2, -1).unbind(2)
-    if step.word == "X":
-        pair = c * low - 1j * s * high, c * high - 1j * s * low
-    elif step.word == "Y":
-        pair = c * low - s * high, c * high + s * low
-    else:
-        phase = torch.complex(c, s)
-        pair = phase.conj() * low, phase * high
-    return torch.stack(pair, 2).reshape(len(vectors), -1)
+    return torch.cos(half) * vectors - 1j * torch.sin(half) * apply_word(vectors, step.word, step.wires, n)
 
 
 def forward(program: Program, step: Step, vectors: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
