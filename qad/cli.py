@@ -470,7 +470,8 @@ class _Screen:
 def benchmark(
     study: Annotated[str, typer.Argument(help="Name of a study (quick, full), or a YAML file of your own.")],
     runs: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
-    data_folder: Annotated[Path, typer.Option("--data", help="Folder for simulated samples.")] = Path("data"),
+    data_folder: Annotated[Path, typer.Option("--data", help="Folder for simulated samples, and of files that the study "
+                                                       "names.")] = Path("data"),
     workers: Workers = CORES,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
 ) -> None:

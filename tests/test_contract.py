@@ -157,7 +157,7 @@ class TestDetector:
 class TestRepresentation:
     def given(self, name):
         jets = toy_jets(60, 4)
-        if name in ("standardise", "angles"):
+        if name in ("standardise", "angles", "power"):
             return np.random.default_rng(0).normal(3, 2, (60, 4))
         if name in ("flatten", "pt-weighted"):
             return representations.get("constituents").transform(jets)
@@ -184,7 +184,7 @@ class TestRepresentation:
         if isinstance(events, Sample):
             with pytest.raises(InputError, match="takes a Sample"):
                 fitted.transform(np.ones((3, 4)))
-        elif name in ("standardise", "angles"):
+        elif name in ("standardise", "angles", "power"):
             with pytest.raises(InputError, match="finite numbers"):
                 fitted.transform(np.full((3, 4), np.nan))
 

@@ -76,9 +76,16 @@ def versions() -> dict[str, str]:
 
 
 def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter: Reporter) -> Path:
-    """The file of a sample. A simulated one is made if it is not there; its name tells card, options and versions apart."""
+    """The file of a sample. A simulated one is made if it is not there; its name tells card, options and versions apart.
+
+    A file that is not where ``file`` says is looked for in the folder ``data``. Raises :class:`InputError`.
+    """
     if spec.file is not None:
-        return spec.file
+        for path in (spec.file, data / spec.file):
+            if path.exists():
+                return path
+        raise InputError(f"sample '{name}': expected the file {spec.file}; it is neither there nor in {data}: say where it is "
+                         "with --data FOLDER")
     from qad.simulation import produce
 
     job = produce.job_of(spec.simulate, spec.process, spec.seed, **spec.options)
@@ -92,7 +99,7 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
               reporter: Reporter | None = None) -> Path:
     """Run what is missing of ``study`` and return the folder of its runs, ``runs/<study>``.
 
-    data      folder for simulated samples, shared between studies
+    data      folder for simulated samples, shared between studies, and for files that a study names
     workers   processes for the simulation (default: all cores)
 
     Started again after a kill it does the rest and nothing twice. A detector that fails is noted with its reason in
@@ -108,7 +115,8 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
     files = {n: make_sample(s, n, Path(data), workers or os.cpu_count() or 1, reporter) for n, s in study.samples.items()}
     parts: dict[str, dict[str, Sample]] = {}
     for name, file in files.items():
-        sizes = {"train": study.split.train, "test": study.split.test}
+        spec = study.samples[name]
+        sizes = {"train": spec.train or study.split.train, "test": spec.test or study.split.test}
         if name not in study.train:
             sizes["train"] = 0
         try:
@@ -186,6 +194,7 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     "detector": spec.use,
                     "params": spec.params,
                     "source": sources,
+                    **({} if spec.events is None else {"events": spec.events}),
                     "seed": seed,
                     "qad": qad.__version__,
                     "schema_version": SCHEMA_VERSION,
@@ -194,7 +203,12 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                 cells.append(Cell(train, name, spec, seed, path, configuration))
     # cells that share inputs follow each other, so that a representation is computed once
     order = {n: i for i, n in enumerate(study.representations)}
-    return sorted(cells, key=lambda c: (study.train.index(c.train), order[c.representation])), skipped
+
+    def inputs(cell: Cell) -> tuple[int, ...]:
+        few = (0, 0) if cell.spec.events is None else (cell.spec.events, cell.seed)
+        return study.train.index(cell.train), order[cell.representation], *few
+
+    return sorted(cells, key=inputs), skipped
 
 
 class Inputs:
@@ -210,17 +224,24 @@ class Inputs:
         step = self.study.representations[representation].steps[0]
         return representations.get(step.use, **step.params).fit(None).transform(self.parts[sample][part])
 
-    def _arrays(self, representation: str, train: str, tabular: bool
+    def chosen(self, train: str, events: int | None, seed: int) -> np.ndarray:
+        """Indices of the training events that a detector may see: all of them, or ``events`` drawn by ``seed``."""
+        n = len(self.parts[train]["train"])
+        return np.arange(n) if events is None else np.sort(np.random.default_rng([seed, events]).permutation(n)[:events])
+
+    def _arrays(self, representation: str, train: str, tabular: bool, events: int | None = None, seed: int = 0
                 ) -> tuple[list[Representation], np.ndarray, dict[str, np.ndarray]]:
+        chosen = self.chosen(train, events, seed)
         chain = self.study.representations[representation]
         first, *rest = (representations.get(s.use, **s.params) for s in (*chain.steps, *(chain.tabular if tabular else [])))
         tests = {n: p["test"] for n, p in self.parts.items()}
         if type(first)._fit is Representation._fit:  # nothing to learn: the same for every background
             first.fit(None)
-            background = self._stateless(representation, train, "train")
+            background = self._stateless(representation, train, "train")[chosen]
             arrays = {n: self._stateless(representation, n, "test") for n in tests}
         else:
-            background = first.fit(self.parts[train]["train"]).transform(self.parts[train]["train"])
+            few = self.parts[train]["train"][chosen]
+            background = first.fit(few).transform(few)
             arrays = {n: first.transform(s) for n, s in tests.items()}
         for step in rest:
             background = step.fit(background).transform(background)
@@ -237,8 +258,10 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     if "random_state" in inspect.signature(cls).parameters and "random_state" not in params:
         params["random_state"] = cell.seed
     model = detector.get(cell.spec.use, **params)
-    steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular")
+    few = (cell.spec.events, 0 if cell.spec.events is None else cell.seed)
+    steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
     collisions = inputs.parts[cell.train]["train"].extras.get("event")
+    collisions = None if collisions is None else collisions[inputs.chosen(cell.train, *few)]
     kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
     start = time.perf_counter()
     with warnings.catch_warnings():

@@ -21,7 +21,10 @@ class _Strict(BaseModel):
 
 
 class SampleSpec(_Strict):
-    """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``."""
+    """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``.
+
+    ``file`` is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of the split's sizes.
+    """
 
     simulate: Literal["jets", "events"] | None = None
     process: str | None = None
@@ -29,6 +32,8 @@ class SampleSpec(_Strict):
     seed: int = 1
     options: dict[str, float] = {}
     file: Path | None = None
+    train: Annotated[int, Field(ge=2)] | None = None
+    test: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> SampleSpec:
@@ -70,12 +75,16 @@ class RepresentationSpec(_Strict):
 
 
 class DetectorSpec(_Strict):
-    """A detector (``use``, ``params``), its ``representations`` (default: all), and its name in tables."""
+    """A detector (``use``, ``params``), its ``representations`` (default: all), and its name in tables.
+
+    ``events``: it, and what its representation learns, gets this many of the training events, drawn by the seed.
+    """
 
     use: str
     params: dict[str, Any] = {}
     representations: list[str] | None = None
     name: Name | None = None
+    events: Annotated[int, Field(ge=2)] | None = None
 
     @property
     def label(self) -> str:
@@ -113,7 +122,7 @@ class Study(_Strict):
 
     @model_validator(mode="after")
     def _different_events(self) -> Study:
-        sources = [s.model_dump_json() for s in self.samples.values()]
+        sources = [s.model_dump_json(exclude={"train", "test"}) for s in self.samples.values()]
         if len(set(sources)) < len(sources):
             raise ValueError("two samples are the same events; training and test events would overlap")
         return self
@@ -123,7 +132,10 @@ class Study(_Strict):
         for name in self.train:
             if name not in self.samples:
                 raise ValueError(did_you_mean(name, self.samples, "sample to train on"))
+        smallest = min(self.samples[name].train or self.split.train for name in self.train)
         for spec in self.detectors:
+            if spec.events is not None and spec.events > smallest:
+                raise ValueError(f"detector '{spec.label}' asks for {spec.events} events; the training samples have {smallest}")
             if len(set(spec.representations or [])) < len(spec.representations or []):
                 raise ValueError(f"detector '{spec.label}' names a representation twice")
             for name in spec.representations or []:

@@ -138,7 +138,13 @@ def _inverted(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _circuit(s: Summary) -> dict[str, Any]:
-    return {k: v for k, v in s.rows[0].run.record["detector"]["params"].items() if k not in TRAINING}
+    record = s.rows[0].run.record
+    return {**{k: v for k, v in record["detector"]["params"].items() if k not in TRAINING}, "n_train": record["n_train"]}
+
+
+def _role(s: Summary) -> str:
+    """``untrained``, ``ceiling``, … of a control ``quantum-…-untrained``."""
+    return s.rows[0].run.record["detector"]["use"].rpartition("-")[2]
 
 
 def _training(summaries: Sequence[Summary]) -> list[str]:
@@ -147,12 +153,12 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
     for s in summaries:
         if s.kind != "quantum":
             continue
-        beside = {o.rows[0].run.record["detector"]["use"]: o for o in summaries
+        beside = {_role(o): o for o in summaries
                   if (o.train, o.signal, o.representation) == (s.train, s.signal, s.representation)
-                  and o.family == "quantum" and _circuit(o) == _circuit(s)}
+                  and o.family == "quantum" and o.kind == "control" and _circuit(o) == _circuit(s)}
         where = f"{s.name}, {s.train} → {s.signal}"
-        if "quantum-untrained" in beside:
-            control = beside["quantum-untrained"]
+        if "untrained" in beside:
+            control = beside["untrained"]
             d = s.minus(control)
             gain = "gains something" if d.z > NEEDED else "loses something" if d.z < -NEEDED else "gains nothing"
             out.append(f"{where}: training {gain} over the same circuit with all weights zero: AUC {s.mean['auc']:.4f} "
@@ -162,7 +168,7 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
             told.add((s.name, s.train))  # the loss belongs to the training sample, whatever the signal
             gap = sum(n["distance_to_ceiling"] for n in notes) / len(notes)
             floor = sum(n["loss_at_ceiling"] for n in notes) / len(notes)
-            reached = beside.get("quantum-ceiling")
+            reached = beside.get("ceiling")
             detects = f"; that unitary finds {s.signal} with AUC {reached.mean['auc']:.4f}" if reached else ""
             zero = sum(n["loss_at_zero"] for n in notes) / len(notes)
             out.append(f"{s.name}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), "

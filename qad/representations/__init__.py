@@ -10,11 +10,11 @@ from qad.representations.base import Representation
 from qad.representations.constituents import Constituents, PtWeighted
 from qad.representations.events import EventFeatures
 from qad.representations.images import Images
-from qad.representations.scaling import Angles, Flatten, Standardise
+from qad.representations.scaling import Angles, Flatten, Power, Standardise
 from qad.representations.substructure import Substructure
 
-__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "Images", "PtWeighted", "Representation", "Standardise",
-           "Substructure", "get", "names"]
+__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "Images", "Power", "PtWeighted", "Representation",
+           "Standardise", "Substructure", "get", "names"]
 
 
 def get(name: str, **params: Any) -> Representation:

@@ -146,6 +146,32 @@ def soft_drop_mass(p4: np.ndarray, count: np.ndarray, z_cut: float, beta: float,
 
 
 @njit(cache=True, nogil=True)
+def primary_kt(p4: np.ndarray, count: np.ndarray, most: int) -> np.ndarray:
+    """The ``most`` largest kT = pT_soft ΔR [GeV] of the primary Lund plane (arXiv:1807.04758): C/A, harder branch.
+
+    p4 (n, p, 4) px, py, pz, E [GeV], filled slots first; count (n,) particles of each jet. Returns (n, most), descending, 0
+    where a jet has fewer splittings.
+    """
+    out = np.zeros((len(p4), most))
+    for jet in range(len(p4)):
+        n = count[jet]
+        if n < 2:
+            continue
+        _, child, y, phi, pt2 = _recombine(p4[jet], n, 0.0)
+        node = 2 * n - 2
+        while child[node, 0] >= 0:
+            a, b = child[node, 0], child[node, 1]
+            if pt2[a] < pt2[b]:
+                a, b = b, a
+            kt = math.sqrt(pt2[b] * _distance2(y, phi, pt2, a, b, 0.0))
+            for k in range(most):  # put it in its place
+                if kt > out[jet, k]:
+                    kt, out[jet, k] = out[jet, k], kt
+            node = a
+    return out
+
+
+@njit(cache=True, nogil=True)
 def energy_correlators(z: np.ndarray, y: np.ndarray, phi: np.ndarray, count: np.ndarray) -> np.ndarray:
     """e2 = Σ_{i<j} z_i z_j θ_ij and e3 = Σ_{i<j<k} z_i z_j z_k θ_ij θ_ik θ_jk (β = 1, arXiv:1305.0007), shape (n, 2)."""
     out = np.zeros((len(z), 2))

@@ -22,19 +22,24 @@ FEATURES = {
     "soft_drop_mass": "soft-drop mass [GeV], z_cut = 0.1, β = 0, arXiv:1402.2657",
     "c2": "e3/e2², β = 1, arXiv:1305.0007",
     "d2": "e3/e2³, β = 1, arXiv:1409.6298",
+    "e2": "two-point energy correlator, β = 1",
+    "kt1": "largest kT [GeV] of the primary Lund plane, arXiv:1807.04758",
+    "kt2": "second largest kT [GeV] of the primary Lund plane",
 }
+#: What ``Substructure()`` gives without being asked.
+USUAL = ("mass", "multiplicity", "width", "ptd", "tau21", "tau32", "soft_drop_mass", "c2", "d2")
 BATCH = 512
 
 
 class Substructure(Representation):
-    """Observables of each jet, ``(n, features)``: any of mass, multiplicity, width, ptd, tau21, tau32, soft_drop_mass, c2, d2.
+    """Observables of each jet, ``(n, features)``: mass, multiplicity, width, ptd, tau21, tau32, soft_drop_mass, c2, d2 …
 
     Energy correlators e2 = Σ_{i<j} z_i z_j θ_ij, e3 = Σ_{i<j<k} z_i z_j z_k θ_ij θ_ik θ_jk with z the share of the scalar
-    pT sum. Masses in GeV, the others without unit; ``radius`` is the jet radius. Ratios are 0 where their denominator
-    vanishes.
+    pT sum. Masses and kT in GeV, the others without unit; ``radius`` is the jet radius. Ratios are 0 where their denominator
+    vanishes. Also ``e2``, ``kt1``, ``kt2``: see ``FEATURES`` of this module.
     """
 
-    def __init__(self, features: Sequence[str] = tuple(FEATURES), radius: float = 0.8) -> None:
+    def __init__(self, features: Sequence[str] = USUAL, radius: float = 0.8) -> None:
         self.features = features
         self.radius = radius
 
@@ -69,8 +74,11 @@ class Substructure(Representation):
             columns["tau21"], columns["tau32"] = ratio(tau[:, 1], tau[:, 0]), ratio(tau[:, 2], tau[:, 1])
         if "soft_drop_mass" in wanted:
             columns["soft_drop_mass"] = recluster.soft_drop_mass(p4, count, 0.1, 0.0, self.radius)
-        if wanted & {"c2", "d2"}:
+        if wanted & {"kt1", "kt2"}:
+            columns["kt1"], columns["kt2"] = recluster.primary_kt(p4, count, 2).T
+        if wanted & {"c2", "d2", "e2"}:
             e2, e3 = recluster.energy_correlators(z, y, phi, count).T
+            columns["e2"] = e2
             columns["c2"], columns["d2"] = ratio(e3, e2**2), ratio(e3, e2**3)
         return np.stack([columns[name] for name in self.features], axis=1).astype(np.float64)
 

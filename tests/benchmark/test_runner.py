@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,3 +213,24 @@ def test_a_full_disk_half_way_is_one_sentence_and_keeps_what_is_done(write_study
     counting = Counting()
     run_study(load_study(write_study()), tmp_path, tmp_path, reporter=counting)
     assert counting.trained == 27
+
+
+def test_a_detector_on_few_events_and_what_precedes_it_see_these_alone(tmp_path, write_study, toy_files):
+    few = [{"use": "mahalanobis", "name": "few", "events": 40}, {"use": "mahalanobis"}]
+    study = load_study(write_study(detectors=few, train=["qcd"], samples={
+        "qcd": {**toy_files["qcd"], "train": 400, "test": 100}, "top": toy_files["top"]}))
+    runs = read_runs(run_study(study, tmp_path / "runs", tmp_path / "data"))
+    sizes = {(r.detector, r.seed): r.record["n_train"] + r.record["n_validation"] for r in runs}
+    assert all(n <= 40 if name == "few" else n > 300 for (name, _), n in sizes.items()) and len(sizes) == 4
+    assert {len(r.scores["qcd"]) for r in runs} == {100} and {len(r.scores["top"]) for r in runs} == {200}
+    means = [qad.load(r.path / "model").steps[-2][1].mean_ for r in runs if r.detector == "few"
+             and r.representation == "substructure"]
+    assert not np.allclose(*means), "each seed draws its own events, and the scaling is learned from them alone"
+
+
+def test_a_file_that_is_not_there_is_one_sentence_and_the_data_folder_is_searched(tmp_path, write_study, toy_files):
+    samples = {"qcd": {"file": "qcd.h5"}, "top": {"file": "top.h5"}}
+    study = load_study(write_study(samples=samples, detectors=[{"use": "mahalanobis"}]))
+    with pytest.raises(InputError, match="--data FOLDER"):
+        run_study(study, tmp_path / "runs", tmp_path)
+    assert read_runs(run_study(study, tmp_path / "runs", Path(toy_files["qcd"]["file"]).parent))

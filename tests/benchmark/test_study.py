@@ -1,5 +1,6 @@
 import pytest
 
+from qad import detector
 from qad.benchmark import load_study, studies
 from qad.errors import InputError
 
@@ -9,9 +10,10 @@ def test_every_study_that_comes_with_the_package_is_sound(name):
     study = load_study(name)
     assert study.name == name
     kinds = {d.use for d in study.detectors}
-    controls = {"feature", "total", "mahalanobis", "pca", "kernel-pca", "mode-distance",
-                "quantum-untrained", "quantum-random", "quantum-ceiling"}
+    controls = {"feature", "total", "mahalanobis", "pca", "kernel-pca", "mode-distance"}
     assert controls <= kinds, f"controls are missing: {controls - kinds}"
+    roles = {use.rpartition("-")[2] for use in kinds if use.startswith("quantum-") and detector.find(use).kind == "control"}
+    assert roles >= {"untrained", "random", "ceiling"}, f"controls of the circuit are missing: only {roles}"
     assert len(study.train) >= 2, "both directions"
     assert len(study.seeds) >= (5 if name == "full" else 3)
     assert not [reason for _, _, reason in study.pairings() if reason]
@@ -44,6 +46,7 @@ def test_pairings_that_make_no_sense_have_a_reason(write_study):
         ({"split": {"train": 10, "test": 5, "validation": 1.0}}, "at split.validation"),
         ({"detectors": [{"use": "subprocess:Popen", "params": {"args": ["touch", "pwned"]}}]}, "is no detector"),
         ({"representations": {"a": {"steps": [{"use": "os:getcwd"}]}}, "detectors": [{"use": "pca"}]}, "is no representation"),
+        ({"detectors": [{"use": "pca", "events": 301}]}, "asks for 301 events"),
         ({"name": "../../etc"}, "at name"),
         ({"colour": "red"}, "at colour"),
     ],

@@ -19,7 +19,7 @@ def jets(real_jets):
 
 @pytest.fixture(scope="module")
 def columns(jets):
-    return dict(zip(FEATURES, Substructure().fit_transform(jets).T, strict=True))
+    return dict(zip(FEATURES, Substructure(tuple(FEATURES)).fit_transform(jets).T, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,16 @@ def test_energy_correlators(columns, clustered, name, alpha):
 
     theirs = clustered.exclusive_jets_energy_correlator(njets=1, beta=1, npoint=0, angles=0, alpha=alpha, func=name)
     np.testing.assert_allclose(columns[name], ak.to_numpy(ak.flatten(theirs, axis=None)), rtol=1e-9)
+
+
+def test_two_point_correlator_and_primary_lund_plane(columns, jets, clustered):
+    import awkward as ak
+
+    np.testing.assert_allclose(columns["c2"] / columns["d2"], columns["e2"], rtol=1e-9)  # c2 and d2 are FastJet's
+    planes = clustered.exclusive_jets_lund_declusterings(njets=1)
+    for i, plane in enumerate(planes.kt):
+        kt = np.sort(ak.to_numpy(ak.flatten(plane, axis=None)))[::-1]
+        np.testing.assert_allclose([columns["kt1"][i], columns["kt2"][i]], kt[:2], rtol=1e-6)
 
 
 def test_mass_is_the_jet_mass_of_the_clustering(jets, columns):
