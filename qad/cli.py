@@ -206,7 +206,7 @@ def simulate_events(
 
 @data.command("info")
 def data_info(file: Path, as_json: AsJson = False) -> None:
-    """Counts, units, provenance and fingerprint of a sample.
+    """Counts, units, provenance and fingerprint of a sample, ours or in a public format (.csv).
 
     Example:  qad data info qcd.h5
     """
@@ -231,8 +231,9 @@ def data_info(file: Path, as_json: AsJson = False) -> None:
             print(f"{key:<18} {value}")
     for line in info["meta"].get("card", []):
         print(f"  card  {line}")
-    print(f"fingerprint  {info['fingerprint']}  {'intact' if info['intact'] else 'DOES NOT MATCH THE EVENTS'}")
-    if not info["intact"]:
+    holds = {True: "intact", False: "DOES NOT MATCH THE EVENTS", None: "of the events as read; the file carries none"}
+    print(f"fingerprint  {info['fingerprint']}  {holds[info['intact']]}")
+    if info["intact"] is False:
         raise typer.Exit(1)
 
 
@@ -508,12 +509,30 @@ def _report(runs: Path) -> None:
 
 
 @app.command()
-def report(runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")]) -> None:
-    """Write report.html and results.csv from runs; metrics are recomputed from raw scores.
+def report(
+    runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")],
+    form: Annotated[str, typer.Option("--format", help="html, or markdown: one table on the screen, for a page of documents.")]
+    = "html",
+    metric: Annotated[str, typer.Option(help="With markdown: auc, rejection_03, rejection_05 or max_sic.")] = "auc",
+    train: Annotated[str | None, typer.Option(help="With markdown: one background only. [default: all]",
+                                              show_default=False)] = None,
+) -> None:
+    """Write report.html and results.csv from runs; or print a table. Metrics are recomputed from raw scores.
 
     Example:  qad report runs/quick
+
+    Example:  qad report runs/quick --format markdown --metric rejection_03
     """
-    _report(runs)
+    if form == "markdown":
+        from qad.report import as_markdown
+
+        print(as_markdown(runs, metric, train))
+    elif form != "html":
+        _fail(f"expected --format html or markdown; got {form}")
+    elif metric != "auc" or train is not None:
+        _fail("--metric and --train go with --format markdown; the page shows every metric and background")
+    else:
+        _report(runs)
 
 
 @app.command()

@@ -24,6 +24,14 @@ class DeadParameterWarning(UserWarning):
     """Trainable weights that cannot change any score: they cost training time and count for nothing."""
 
 
+class NotConvergedWarning(UserWarning):
+    """A training ended before its model describes the background; the message says what is off and what to change."""
+
+
+class DirectionWarning(UserWarning):
+    """The training events do not decide which way a score points: on others, typical and anomalous could change places."""
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional ``module``, or raise :class:`MissingExtra` naming the ``pip install`` line for ``extra``."""
     try:

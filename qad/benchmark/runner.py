@@ -13,7 +13,7 @@ import platform
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,7 +31,7 @@ from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
 from qad.data.splits import hold_out, split
 from qad.data.store import read
-from qad.errors import DeadParameterWarning, InputError, WriteError
+from qad.errors import DeadParameterWarning, DirectionWarning, InputError, WriteError
 from qad.persistence import atomic_write
 from qad.representations import Representation
 
@@ -95,6 +95,18 @@ def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter:
     return path
 
 
+def cut(sample: Sample, cuts: Mapping[str, tuple[float | None, float | None]]) -> Sample:
+    """The events with low <= feature < high for every ``{feature: (low, high)}``, None being no bound.
+
+    Raises :class:`InputError` for a feature that the sample does not have.
+    """
+    kept = np.ones(len(sample), dtype=bool)
+    for name, (low, high) in cuts.items():
+        x = sample.feature(name)
+        kept &= (x >= (-np.inf if low is None else low)) & (x < (np.inf if high is None else high))
+    return sample[kept] if cuts else sample
+
+
 def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data", *, workers: int | None = None,
               reporter: Reporter | None = None) -> Path:
     """Run what is missing of ``study`` and return the folder of its runs, ``runs/<study>``.
@@ -114,13 +126,17 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         raise InputError(f"cannot write to {error.filename}: {error.strerror}; choose folders you can write to") from None
     files = {n: make_sample(s, n, Path(data), workers or os.cpu_count() or 1, reporter) for n, s in study.samples.items()}
     parts: dict[str, dict[str, Sample]] = {}
+    dropped: dict[str, int] = {}
     for name, file in files.items():
         spec = study.samples[name]
         sizes = {"train": spec.train or study.split.train, "test": spec.test or study.split.test}
         if name not in study.train:
             sizes["train"] = 0
         try:
-            parts[name] = split(read(file), sizes, study.split.seed)
+            everything = read(file)
+            sample = cut(everything, spec.cuts)
+            dropped[name] = len(everything) - len(sample)
+            parts[name] = split(sample, sizes, study.split.seed)
         except InputError as error:
             raise InputError(f"sample '{name}' ({file}): {error}") from None
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
@@ -135,7 +151,8 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         "cells": [str(c.path.relative_to(root)) for c in cells],
         "skipped": skipped,
         "failed": [],
-        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": dict(p["test"].meta)}
+        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": dict(p["test"].meta),
+                        "dropped": dropped[n]}
                     for n, p in parts.items()},
         "versions": versions(),
     }
@@ -265,7 +282,8 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
     start = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeadParameterWarning)  # stands in the record
+        for category in (DeadParameterWarning, DirectionWarning):  # stand in the record
+            warnings.simplefilter("ignore", category)
         model.fit(background[kept], validation=background[held] if len(held) else None)
     fit_seconds = time.perf_counter() - start
     start = time.perf_counter()

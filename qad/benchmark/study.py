@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +25,7 @@ class SampleSpec(_Strict):
     """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``.
 
     ``file`` is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of the split's sizes.
+    ``cuts``: ``{feature: [low, high]}`` keeps the events with low <= feature < high, ``null`` being no bound.
     """
 
     simulate: Literal["jets", "events"] | None = None
@@ -32,6 +34,7 @@ class SampleSpec(_Strict):
     seed: int = 1
     options: dict[str, float] = {}
     file: Path | None = None
+    cuts: dict[str, tuple[float | None, float | None]] = {}
     train: Annotated[int, Field(ge=2)] | None = None
     test: Annotated[int, Field(ge=1)] | None = None
 
@@ -43,6 +46,9 @@ class SampleSpec(_Strict):
             raise ValueError("a simulated sample needs its number of events 'n'")
         if self.simulate and self.process is None:
             raise ValueError("a simulated sample needs a 'process'")
+        for name, (low, high) in self.cuts.items():
+            if not (-math.inf if low is None else low) < (math.inf if high is None else high):
+                raise ValueError(f"cuts: {name}: expected [low, high], low < high, null for no bound; got [{low}, {high}]")
         return self
 
 

@@ -23,11 +23,14 @@ from typing import Any
 import h5py
 import numpy as np
 
+from qad.data import dilepton
 from qad.data.sample import PARTICLE_COLUMNS, PARTICLE_UNITS, Fingerprint, Sample, arrays_of
 from qad.errors import InputError
 
 SCHEMA_VERSION = 1
 CHUNK = 1024
+#: Public formats that :func:`read` takes as they are, by the end of the file's name.
+FORMATS: dict[str, Callable[[Path], Sample]] = {".csv": dilepton.read}
 
 
 class _Sink:
@@ -180,13 +183,26 @@ def write(sample: Sample, path: str | Path) -> None:
         out.append(sample)
 
 
-def _open(path: Path) -> h5py.File:
+def _there(path: Path) -> None:
+    public = path.suffix in FORMATS
     if not path.exists():
-        raise InputError(f"{path} does not exist; make one with  qad simulate jets --process qcd -o {path.name}")
+        raise InputError(f"{path} does not exist; " + ("say where it is" if public else
+                         f"make one with  qad simulate jets --process qcd -o {path.name}"))
+    expected = f"a {path.suffix} file of events" if public else "an HDF5 file that qad wrote"
     if path.is_dir():
-        raise InputError(f"{path} is a folder; expected an HDF5 file that qad wrote")
+        raise InputError(f"{path} is a folder; expected {expected}")
     if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes); expected an HDF5 file that qad wrote")
+        raise InputError(f"{path} is empty (0 bytes); expected {expected}")
+
+
+def _public(path: Path) -> Sample | None:
+    """The sample at ``path`` if its name ends as a public format's does."""
+    _there(path)
+    return FORMATS[path.suffix](path) if path.suffix in FORMATS else None
+
+
+def _open(path: Path) -> h5py.File:
+    _there(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -257,8 +273,13 @@ def _slice(file: h5py.File, columns: dict[str, h5py.Dataset], start: int, stop: 
 
 
 def read(path: str | Path, start: int = 0, stop: int | None = None) -> Sample:
-    """Load events ``start:stop`` of the sample at ``path``; a whole file is checked against its fingerprint."""
+    """Load events ``start:stop`` of the sample at ``path``; a whole file of ours is checked against its fingerprint.
+
+    Also takes public formats: ``.csv``, see :mod:`qad.data.dilepton`.
+    """
     path = Path(path)
+    if (public := _public(path)) is not None:
+        return public[start:stop]
     with _open(path) as file:
         columns = _columns(file)
         n = columns["particles"].shape[0]
@@ -269,7 +290,10 @@ def read(path: str | Path, start: int = 0, stop: int | None = None) -> Sample:
 
 
 def iter_chunks(path: str | Path, size: int = 10_000) -> Iterator[Sample]:
-    """The sample at ``path``, ``size`` events at a time, in constant memory."""
+    """The sample at ``path``, ``size`` events at a time; a file of ours in constant memory."""
+    if (public := _public(Path(path))) is not None:
+        yield from (public[start : start + size] for start in range(0, len(public), size))
+        return
     with _open(Path(path)) as file:
         columns = _columns(file)
         for start in range(0, columns["particles"].shape[0], size):
@@ -277,18 +301,26 @@ def iter_chunks(path: str | Path, size: int = 10_000) -> Iterator[Sample]:
 
 
 def describe(path: str | Path) -> dict[str, Any]:
-    """What ``qad data info`` prints: counts, columns with units, provenance, fingerprint, and whether it still holds."""
+    """What ``qad data info`` prints: counts, columns with units, provenance, fingerprint, and whether it still holds.
+
+    A public file carries no fingerprint to hold: ``intact`` is None, and ``fingerprint`` that of the events as they are read.
+    """
     path = Path(path)
     hasher = Fingerprint()
     counts: dict[str, int] = {}
     labels: dict[int, int] = {}
     filled, n = 0, 0
     first: Sample | None = None
-    with _open(path) as file:
-        meta = dict(_slice(file, _columns(file), 0, 0).meta)
-        recorded = str(file.attrs.get("fingerprint"))
-        shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
-    for chunk in iter_chunks(path):
+    public = _public(path)
+    if public is None:
+        with _open(path) as file:
+            meta = dict(_slice(file, _columns(file), 0, 0).meta)
+            recorded = str(file.attrs.get("fingerprint"))
+            shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
+    else:
+        meta, recorded = dict(public.meta), public.fingerprint
+        shapes = {k: (str(a.dtype), a.shape) for k, a in arrays_of(public)}
+    for chunk in iter_chunks(path) if public is None else [public]:
         hasher.update(chunk)
         n += len(chunk)
         for table, column in ((counts, chunk.process), (labels, chunk.label)):
@@ -308,5 +340,5 @@ def describe(path: str | Path) -> dict[str, Any]:
         "arrays": {k: f"{dtype} {shape}" for k, (dtype, shape) in shapes.items()},
         "meta": meta,
         "fingerprint": recorded,
-        "intact": (n == 0) or hasher.hexdigest() == recorded,
+        "intact": None if public is not None else (n == 0) or hasher.hexdigest() == recorded,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qad.errors import InputError
+from qad.metrics.ranking import Roc
 
 
 def bootstrap_weights(n: int, draws: int, seed: int) -> np.ndarray:
@@ -33,6 +35,21 @@ def bootstrap_auc(background: ArrayLike, signal: ArrayLike, weights_b: np.ndarra
         cumulative = np.concatenate([[0], np.cumsum(wb[order], dtype=np.int64)])
         mean_rank = (cumulative[below] + cumulative[upto]) / 2
         out[i] = (ws * mean_rank).sum() / (ws.sum(dtype=np.int64) * cumulative[-1])
+    return out
+
+
+def bootstrap_metric(background: ArrayLike, signal: ArrayLike, weights_b: np.ndarray, weights_s: np.ndarray,
+                     metric: Callable[[Roc], float]) -> np.ndarray:
+    """Any ``metric`` of the ROC curve of every replica, shape ``(draws,)``. For the AUC :func:`bootstrap_auc` is faster."""
+    b, s = (-np.asarray(a, dtype=np.float64) for a in (background, signal))
+    threshold = np.unique(np.concatenate([b, s]))
+    orders = np.argsort(b), np.argsort(s)
+    selected = [np.searchsorted(a[order], threshold, side="right") for a, order in zip((b, s), orders, strict=True)]
+    out = np.empty(len(weights_b))
+    for i, weights in enumerate(zip(weights_b, weights_s, strict=True)):
+        n_b, n_s = (np.concatenate([[0], np.cumsum(w[order], dtype=np.int64)])[np.concatenate([[0], upto])]
+                    for w, order, upto in zip(weights, orders, selected, strict=True))
+        out[i] = metric(Roc(n_b / n_b[-1], n_s / n_s[-1], np.concatenate([[np.inf], -threshold]), n_b))
     return out
 
 

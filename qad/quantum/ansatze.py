@@ -5,6 +5,7 @@ What to use when
     ``trash-latent``            entangles trash with latent qubits only: fewer CNOTs; ``trash-latent-sparse`` fewest
     ``strongly-entangling``     general: rotations on every qubit and a ring of CNOTs, reaches any unitary with enough layers
     ``brick-wall``              neighbours only: what hardware likes
+    ``product``                 no entangling gate at all: does entanglement matter?
     ``tree``, ``mera``          coarse-graining: pairs are merged level by level, latent qubits are the last to survive
 
 Any PennyLane template or function of your own works the same way: ``ansatz=qml.BasicEntanglerLayers``, or
@@ -52,6 +53,12 @@ def one_particle_one_qubit(weights: Any, wires: Any) -> None:
         qml.RX(weights[q, 0], wires=wire)
         qml.RY(weights[q, 1], wires=wire)
         qml.RZ(weights[q, 2], wires=wire)
+
+
+def product_rotations(weights: Any, wires: Any) -> None:
+    """RY(w_q) on each qubit and nothing else; weights ``(qubits,)``: all that product states with real amplitudes need."""
+    for q, wire in enumerate(wires):
+        qml.RY(weights[q], wires=wire)
 
 
 def all_pairs(weights: Any, wires: Any) -> None:
@@ -126,6 +133,7 @@ TRASH_LATENT = Ansatz(trash_latent, lambda n, latent, layers: (layers, n), knows
 TRASH_LATENT_SPARSE = Ansatz(partial(trash_latent, sparse=True), lambda n, latent, layers: (layers, n), knows_latent=True)
 STRONGLY_ENTANGLING = Ansatz(strongly_entangling, lambda n, latent, layers: (layers, n, 3))
 BRICK_WALL = Ansatz(brick_wall, lambda n, latent, layers: (layers + 1, n, 2))
+PRODUCT = Ansatz(product_rotations, lambda n, latent, layers: (n,), fixed_depth=True)
 TREE = Ansatz(tree, lambda n, latent, layers: (len(_blocks(n, latent, False)), 2, 2), fixed_depth=True, knows_latent=True)
 MERA = Ansatz(partial(tree, disentangle=True), lambda n, latent, layers: (len(_blocks(n, latent, True)), 2, 2),
               fixed_depth=True, knows_latent=True)

@@ -62,6 +62,9 @@ class QuantumAutoencoder(Detector):
     takes = "particles"
     kind = "quantum"
     family = "quantum"
+    #: Fewest qubits to keep, and the names that ``loss`` and ``score_as`` know.
+    least_latent = 1
+    losses = scores = LOSSES
 
     def __init__(self, latent: int = 2, encoding: Any = "1p1q", scale: float = encodings.PUBLISHED_SCALE,
                  train_encoding: bool = False, ansatz: Any = "1p1q", layers: int | None = None,
@@ -106,11 +109,12 @@ class QuantumAutoencoder(Detector):
                              "leave qubits out")
         n = self.qubits or found.qubits(event)
         engine.check_size(n)
-        if n < 2:
+        if n <= self.least_latent:
             raise InputError("a quantum autoencoder needs at least two qubits, one to keep and one as trash; got 1"
                              + (" (n_features = 1)" if event == (1,) else ""))
-        if not _whole(self.latent, 1) or not self.latent < n:
-            raise InputError(f"latent={self.latent}: expected 1 to {n - 1}, fewer than the {n} qubits, so that some are trash")
+        if not _whole(self.latent, self.least_latent) or not self.latent < n:
+            raise InputError(f"latent={self.latent}: expected {self.least_latent} to {n - 1}, fewer than the {n} qubits, "
+                             "so that some are trash")
         function, shape = ansatze.get(self.ansatz, n, self.latent, self.layers, self.shape)
         encode = found.function
         if encoding_weights is None and getattr(self, "encoding_weights_", None) is not None:
@@ -119,12 +123,12 @@ class QuantumAutoencoder(Detector):
             encode = partial(encode, weights=encoding_weights)
         if "scale" in inspect.signature(found.function).parameters:
             encode = partial(encode, scale=self.scale)
-        elif self.scale != inspect.signature(type(self).__init__).parameters["scale"].default:
+        elif self.scale not in (1.0, inspect.signature(QuantumAutoencoder.__init__).parameters["scale"].default):
             raise InputError(f"scale={self.scale}: encoding '{self.encoding}' takes no scale; leave it out")
         return Circuit(encode, function, shape, n, event)
 
     def _settings(self) -> None:
-        for name, value, known in (("loss", self.loss, LOSSES), ("score_as", self.score_as, LOSSES),
+        for name, value, known in (("loss", self.loss, self.losses), ("score_as", self.score_as, self.scores),
                                    ("readout", self.readout, ("direct", "swap")), ("dtype", self.dtype, ("float32", "float64")),
                                    ("optimizer", self.optimizer, optimizers.OPTIMIZERS)):
             if value not in known:
@@ -178,18 +182,19 @@ class QuantumAutoencoder(Detector):
         if extra is not None:
             circuit = self.circuit(extra)
         with torch.no_grad():
-            mean = circuit.mean_state(events)
+            mean = self._objective(circuit, events)
         weights, history = self._choose(circuit, events, held, mean, extra)
         if extra is not None:  # the encoding has moved
             self.encoding_weights_ = extra.detach().cpu().numpy()
             circuit = self.circuit()
-            mean = circuit.mean_state(events)
+            mean = self._objective(circuit, events)
         self.ceiling_, ideal = mean.ceiling(self.latent)
         rows = self._rows_of(circuit, weights, ideal)
         kept = rows.detach().cpu().resolve_conj().numpy()
         self.weights_ = weights.detach().cpu().numpy()
         self.spectrum_ = mean.spectrum[0].cpu().numpy()
         self.rows_real_, self.rows_imag_ = np.ascontiguousarray(kept.real), np.ascontiguousarray(kept.imag)
+        self._read_out(circuit, weights, mean)
         self._count(circuit, weights, events)
         loss = float(engine.infidelity(rows, mean))
         self.diagnostics_ = {
@@ -202,6 +207,13 @@ class QuantumAutoencoder(Detector):
             "lost": mean.lost,
             "history": history,  # of the loss that was minimised; the figures above are infidelities
         }
+
+    def _objective(self, circuit: Circuit, events: torch.Tensor) -> MeanState:
+        """H of the loss 1 - Tr(ΠUHU†): the mean state of ``events``."""
+        return circuit.mean_state(events)
+
+    def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState) -> None:
+        """What a score needs besides the kept rows: nothing here."""
 
     def _check_encoding(self, circuit: Circuit, few: torch.Tensor) -> None:
         """Each event by itself: an encoding that takes x[i] for x[..., i] mixes them."""
@@ -224,15 +236,9 @@ class QuantumAutoencoder(Detector):
     def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
                 extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
         """Weights, and how they came about; ``extra`` is trained in place. The controls choose theirs without training."""
-        weights = self._random_weights(circuit.shape).requires_grad_()
-        options = dict(self.optimizer_options or {})
-        most = options.pop("metric_events", 1000)
-        if not _whole(most, 1):
-            raise InputError(f"metric_events={most!r}: expected a whole number from 1")
-        metric = Metric(circuit, X, weights, options.pop("approximation", "full"), most, encoding_moves=extra is not None)
+        weights = self._start(circuit, mean).requires_grad_()
         others = [] if extra is None else [extra]
-        optimizer = optimizers.build(self.optimizer, weights, others, self._step(), metric, Overlap(circuit, X, most),
-                                     seed=self.random_state, **options)
+        optimizer = self._optimizer(circuit, X, weights, others, encoding_moves=extra is not None)
         linear = self.loss == "infidelity" and extra is None
 
         def through_mean(state: MeanState) -> torch.Tensor:
@@ -246,7 +252,7 @@ class QuantumAutoencoder(Detector):
             return sum(by_event(chunk) * len(chunk) for chunk in chunks) / len(held)
 
         if held is not None and linear:
-            seen = circuit.mean_state(held)
+            seen = self._objective(circuit, held)
         history = train(
             [weights, *others], (lambda _: through_mean(mean)) if linear else by_event,
             data=None if linear else X, batch_size=self.batch_size,
@@ -256,6 +262,17 @@ class QuantumAutoencoder(Detector):
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
         return weights.detach(), history.as_dict()
+
+    def _optimizer(self, circuit: Circuit, X: torch.Tensor, weights: torch.Tensor, others: list[torch.Tensor],
+                   encoding_moves: bool = False) -> torch.optim.Optimizer:
+        """The chosen optimiser over the circuit's ``weights`` and, by Adam, ``others``."""
+        options = dict(self.optimizer_options or {})
+        most = options.pop("metric_events", 1000)
+        if not _whole(most, 1):
+            raise InputError(f"metric_events={most!r}: expected a whole number from 1")
+        metric = Metric(circuit, X, weights, options.pop("approximation", "full"), most, encoding_moves=encoding_moves)
+        return optimizers.build(self.optimizer, weights, others, self._step(), metric, Overlap(circuit, X, most),
+                                seed=self.random_state, **options)
 
     def _loss(self, fidelity: torch.Tensor) -> torch.Tensor:
         return 1 - fidelity if self.loss == "infidelity" else -torch.log(fidelity.clamp_min(TINY))
@@ -287,6 +304,10 @@ class QuantumAutoencoder(Detector):
             shown = ", ".join(self.dead_[:8]) + (", …" if len(self.dead_) > 8 else "")
             warnings.warn(f"{len(self.dead_)} of {self.parameters_} weights cannot change any score of ansatz '{name}' "
                           f"with latent={self.latent}: {shown}", DeadParameterWarning, stacklevel=4)
+
+    def _start(self, circuit: Circuit, mean: MeanState) -> torch.Tensor:
+        """Where training begins."""
+        return self._random_weights(circuit.shape)
 
     def _random_weights(self, shape: tuple[int, ...], seed: int | None = None) -> torch.Tensor:
         uniform = np.random.default_rng(self.random_state if seed is None else [self.random_state, seed]).uniform(-1, 1, shape)

@@ -10,6 +10,7 @@ import torch
 from qad.errors import InputError
 from qad.quantum.autoencoder import QuantumAutoencoder
 from qad.quantum.circuit import Circuit
+from qad.quantum.contrastive import ContrastiveAutoencoder
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
 from qad.quantum.mean_state import MeanState
 
@@ -72,3 +73,27 @@ class CeilingFeatures(CeilingUnitary, FeatureAutoencoder):
 
     takes = "tabular"
     __init__ = FeatureAutoencoder.__init__
+
+
+class UntrainedContrastive(UntrainedCircuit, ContrastiveAutoencoder):
+    """The contrastive autoencoder's circuit with all weights zero: does training matter at all?"""
+
+    takes = "tabular"
+    _ideal = False
+    __init__ = ContrastiveAutoencoder.__init__
+
+
+class RandomContrastive(RandomCircuit, ContrastiveAutoencoder):
+    """The contrastive autoencoder's circuit with random weights: is it the circuit, or what it learned?"""
+
+    takes = "tabular"
+    _ideal = False
+    __init__ = ContrastiveAutoencoder.__init__
+
+
+class CeilingContrastive(ContrastiveAutoencoder):
+    """The top eigenvectors of ρ̄ alone, λ = 0: one-component kernel PCA of the same kernel. Does the contrast matter?"""
+
+    kind = "control"
+    learns = False
+    _ideal, _lambda = True, 0.0

@@ -5,6 +5,7 @@ What to use when
     ``angle``, ``angle-y``, ``angle-z``  a feature a qubit: RX (published), RY (real amplitudes), RZ on |+⟩
     ``dense-angle``                    two features a qubit
     ``particle-embedding``             two features a qubit, entangled while they are written
+    ``dense-kernel``                   two features a qubit, written and entangled three times: for kernels
     ``amplitude``                      2^n features on n qubits; the length of the feature vector is lost
     ``re-uploading``                   features written again and again, with trainable rotations between
 
@@ -114,6 +115,26 @@ def particle_embedding(x: Any, wires: Any, scale: float = 1.0) -> None:
         qml.RY(b, wires=wire)
 
 
+def dense_kernel(x: Any, wires: Any, scale: float = 1.0, repeats: int = 3) -> None:
+    """``repeats`` times: U(π/2, x_{2q}, x_{2q+1}) on each qubit, a chain of CNOTs, U(x_{2q}, x_{2q+1}, 0) (arXiv:2301.10780).
+
+    U(θ, φ, λ) = RZ(φ) RY(θ) RZ(λ), Qiskit's up to a phase. ``x`` is ``(..., features)`` [rad]; of an odd number the last
+    stands with a zero. The very first RZ(λ) meets |0⟩ and does nothing.
+    """
+    for _ in range(repeats):
+        for q, wire in enumerate(wires):
+            if 2 * q + 1 < x.shape[-1]:
+                qml.RZ(scale * x[..., 2 * q + 1], wires=wire)
+            qml.RY(math.pi / 2, wires=wire)
+            qml.RZ(scale * x[..., 2 * q], wires=wire)
+        for q in range(len(wires) - 1):
+            qml.CNOT(wires=[wires[q], wires[q + 1]])
+        for q, wire in enumerate(wires):
+            qml.RY(scale * x[..., 2 * q], wires=wire)
+            if 2 * q + 1 < x.shape[-1]:
+                qml.RZ(scale * x[..., 2 * q + 1], wires=wire)
+
+
 def amplitude(x: Any, wires: Any) -> None:
     """Σ_i x_i |i⟩ / ‖x‖; ``x`` is ``(..., features)``, filled up with zeros to 2^qubits."""
     qml.AmplitudeEmbedding(x, wires=wires, pad_with=0.0, normalize=True)
@@ -150,6 +171,7 @@ ANGLE, ANGLE_Y, ANGLE_Z = (Encoding(f, angles=True) for f in (angle, angle_y, an
 DENSE_ANGLE = Encoding(dense_angle, qubits=_two_a_qubit, angles=True)
 ONE_PARTICLE_ONE_QUBIT = Encoding(one_particle_one_qubit, takes="particles", weights=lambda n: (), start=weight_of_scale)
 PARTICLE_EMBEDDING = Encoding(particle_embedding, qubits=_even, angles=True)
+DENSE_KERNEL = Encoding(dense_kernel, qubits=_two_a_qubit, angles=True)
 AMPLITUDE = Encoding(amplitude, qubits=lambda shape: max(1, math.ceil(math.log2(shape[0]))), nonzero=True)
 RE_UPLOADING = Encoding(re_uploading, angles=True, weights=lambda n: (2, n, 3))
 

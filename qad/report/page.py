@@ -11,12 +11,10 @@ import plotly.io
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from qad.benchmark.runs import read_runs, read_study_record
 from qad.errors import InputError
-from qad.metrics.ranking import FEWEST_BACKGROUND
 from qad.persistence import atomic_write
 from qad.report import figures
-from qad.report.tables import Summary, results_csv, rows_of, summarise
+from qad.report.tables import Summary, read_rows, results_csv, summarise
 from qad.report.verdict import NEEDED, Verdict, directions, judge
 
 
@@ -26,17 +24,8 @@ def write_report(runs: str | Path) -> tuple[Path, Verdict]:
     Raises :class:`InputError` if the folder holds no finished run.
     """
     root = Path(runs)
-    record = read_study_record(root)
-    found = read_runs(root)
-    if not found:
-        reasons = "; ".join(sorted({f["reason"] for f in record["failed"]}))
-        why = f": every model failed: {reasons}" if reasons else "; run its study again"
-        raise InputError(f"{root} holds no finished run{why}")
-    rows = rows_of(found)
-    if not rows:
-        raise InputError(f"{root}: every run was scored on its own background only; add a second sample as signal")
+    record, rows, missing = read_rows(root)
     summaries = summarise(rows)
-    missing = len(record["cells"]) - len(found)
     verdict = judge(summaries, missing)
     page = render(record, summaries, verdict, missing)
     try:
@@ -54,8 +43,8 @@ def _number(value: float, digits: int) -> str:
 def _with_sd(summary: Summary, metric: str, digits: int) -> str:
     mean, sd = summary.mean[metric], summary.sd[metric]
     if not math.isfinite(mean):
-        if metric.startswith("rejection"):  # fewer than ten background events are left: a lower bound
-            return f"> {summary.rows[0].curve.n_background[-1] / FEWEST_BACKGROUND:.0f}"
+        if metric.startswith("rejection"):
+            return f"> {summary.least_rejection:.0f}"
         return "too few events"
     return _number(mean, digits) + (f" ± {_number(sd, digits)}" if math.isfinite(sd) else "")
 

@@ -8,13 +8,16 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qad.benchmark.runs import Run
+from qad.benchmark.runs import Run, read_runs, read_study_record
+from qad.errors import InputError
 from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, roc, tpr_at_fpr
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
+from qad.metrics.ranking import FEWEST_BACKGROUND
 
 METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
 COST = ("parameters", "effective_parameters", "fit_seconds", "events_per_second", "shots")
@@ -67,6 +70,11 @@ class Summary:
         """Seed of each row."""
         return [r.run.seed for r in self.rows]
 
+    @property
+    def least_rejection(self) -> float:
+        """What is known of a rejection that is NaN: fewer than ten background events are left, so it is larger than this."""
+        return self.rows[0].curve.n_background[-1] / FEWEST_BACKGROUND
+
     def minus(self, other: Summary) -> Difference:
         """Paired difference of mean AUC over the seeds that both have; NaN if they were not given the same events."""
         common = [s for s in self.seeds if s in other.seeds]
@@ -74,6 +82,24 @@ class Summary:
         if not common or {r.values["fingerprint"] for r in (*self.rows, *other.rows)} != {self.rows[0].values["fingerprint"]}:
             return Difference(float(self.auc.mean() - other.auc.mean()), float("nan"))
         return paired_difference(self.auc[mine], other.auc[theirs], self.boot[mine], other.boot[theirs])
+
+
+def read_rows(runs: str | Path) -> tuple[dict[str, Any], list[Row], int]:
+    """What the study in the folder ``runs`` noted, a row per trained model and signal, how many of its models are missing.
+
+    Raises :class:`InputError` if there is no finished run, or no signal.
+    """
+    root = Path(runs)
+    record = read_study_record(root)
+    found = read_runs(root)
+    if not found:
+        reasons = "; ".join(sorted({f["reason"] for f in record["failed"]}))
+        why = f": every model failed: {reasons}" if reasons else "; run its study again"
+        raise InputError(f"{root} holds no finished run{why}")
+    rows = rows_of(found)
+    if not rows:
+        raise InputError(f"{root}: every run was scored on its own background only; add a second sample as signal")
+    return record, rows, len(record["cells"]) - len(found)
 
 
 def metrics_of(curve: Roc) -> dict[str, float]:
@@ -127,23 +153,32 @@ def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+class Replicas:
+    """Bootstrap weights of the test events of a process, ``(draws, n)``: the same for every detector and both directions.
+
+    Jets of one collision are drawn together.
+    """
+
+    def __init__(self, draws: int = DRAWS) -> None:
+        self.draws = draws
+        self._weights: dict[tuple[str, int], np.ndarray] = {}
+
+    def __call__(self, run: Run, process: str) -> np.ndarray:
+        n = len(run.scores[process])
+        if (process, n) not in self._weights:
+            seed = int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big")
+            _, collision = np.unique(run.collisions.get(process, np.arange(n)), return_inverse=True)
+            self._weights[process, n] = bootstrap_weights(int(collision.max()) + 1, self.draws, seed)[:, collision]
+        return self._weights[process, n]
+
+
 def summarise(rows: Sequence[Row]) -> list[Summary]:
     """Group rows over seeds, in the order of first appearance; bootstrap replicas are shared within a background."""
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         v = row.values
         groups.setdefault((v["train"], v["signal"], v["representation"], v["detector"]), []).append(row)
-    weights: dict[tuple[str, int], np.ndarray] = {}
-
-    def drawn(run: Run, process: str) -> np.ndarray:
-        # replicas belong to the test events of a process: the same for every detector and both directions
-        n = len(run.scores[process])
-        if (process, n) not in weights:
-            seed = int.from_bytes(hashlib.sha256(process.encode()).digest()[:4], "big")
-            _, collision = np.unique(run.collisions.get(process, np.arange(n)), return_inverse=True)
-            weights[process, n] = bootstrap_weights(int(collision.max()) + 1, DRAWS, seed)[:, collision]
-        return weights[process, n]
-
+    drawn = Replicas()
     summaries = []
     for (train, signal, representation, detector), group in groups.items():
         boot = []

@@ -139,7 +139,7 @@ def _inverted(summaries: Sequence[Summary]) -> list[str]:
 
 def _circuit(s: Summary) -> dict[str, Any]:
     record = s.rows[0].run.record
-    return {**{k: v for k, v in record["detector"]["params"].items() if k not in TRAINING}, "n_train": record["n_train"]}
+    return {**{k: v for k, v in record["detector"]["params"].items() if k not in TRAINING}, "n_train": record.get("n_train")}
 
 
 def _role(s: Summary) -> str:

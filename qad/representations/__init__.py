@@ -7,14 +7,15 @@ from typing import Any
 from qad import registry
 from qad.errors import InputError
 from qad.representations.base import Representation
-from qad.representations.constituents import Constituents, PtWeighted
+from qad.representations.constituents import Constituents, GirthShares, PtWeighted
 from qad.representations.events import EventFeatures
 from qad.representations.images import Images
 from qad.representations.scaling import Angles, Flatten, Power, Standardise
 from qad.representations.substructure import Substructure
 
-__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "Images", "Power", "PtWeighted", "Representation",
-           "Standardise", "Substructure", "get", "names"]
+# LearnedLatent stays in qad.representations.latent, found by name: it loads torch
+__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "GirthShares", "Images", "Power", "PtWeighted",
+           "Representation", "Standardise", "Substructure", "get", "names"]
 
 
 def get(name: str, **params: Any) -> Representation:

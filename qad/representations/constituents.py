@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qad.data.kinematics import cartesian, rapidity, wrap
+from qad.errors import InputError
 from qad.representations.base import Representation, particles_of
 
 
@@ -68,3 +69,21 @@ class PtWeighted(Representation):
 
     def _transform(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(X)[..., 1:] * np.asarray(X)[..., :1]
+
+
+class GirthShares(Representation):
+    """The ``n_particles`` largest z_i ΔR_i of a jet, descending, ``(n, n_particles)`` [rad]; their sum over all is its girth.
+
+    z_i is the particle's share of the jet's pT, ΔR_i its distance to the jet axis. Infrared and collinear safe only as a sum;
+    each alone needs particles and nothing else, no axes, no clustering. 0 where a jet has fewer particles.
+    """
+
+    def __init__(self, n_particles: int = 10) -> None:
+        self.n_particles = n_particles
+
+    def _transform(self, X: object) -> np.ndarray:
+        if self.n_particles < 1:
+            raise InputError(f"n_particles={self.n_particles}: expected a whole number from 1")
+        z, dy, dphi = centred(particles_of(X, self))
+        shares = -np.sort(-z * np.hypot(dy, dphi), axis=1)[:, : self.n_particles]
+        return np.pad(shares, [(0, 0), (0, self.n_particles - shares.shape[1])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qad.errors import InputError
@@ -25,7 +27,7 @@ class Flatten(Representation):
 
 
 class Power(Representation):
-    """``sign(x) |x|^exponent``: a root shortens the tail of energy-weighted observables and, unlike a log, leaves a peak a peak.
+    """``sign(x) |x|^exponent``: a root shortens the tail of energy-weighted observables; a log would flatten the peak.
 
     Raises :class:`InputError` for an exponent that is not above 0.
     """
@@ -54,19 +56,41 @@ class Standardise(Representation):
 
 
 class Angles(Representation):
-    """Scale the central ``coverage`` of the background linearly onto [0, π] rad and clip what lies outside.
+    """Scale each column linearly onto [0, π] rad for angle encodings: ``π (x - low)/(high - low)``.
 
-    For angle encodings: ``π (x - low)/(high - low)``, low and high being background quantiles.
+    coverage  low and high are background quantiles with this share between them; what lies outside is clipped
+    bounds    ``[low, high]`` for every column, or one such pair for all, in the units of the column: nothing is learned, and a
+              value outside raises :class:`InputError`
     """
 
-    def __init__(self, coverage: float = 0.998) -> None:
+    def __init__(self, coverage: float = 0.998, bounds: Sequence[Sequence[float]] | Sequence[float] | None = None) -> None:
         self.coverage = coverage
+        self.bounds = bounds
 
     def _fit(self, X: object) -> None:
         X = _table(X, self)
-        tail = (1 - self.coverage) / 2
-        self.low_, high = np.quantile(X, [tail, 1 - tail], axis=0)
-        self.width_ = np.where(high - self.low_ > 1e-12, high - self.low_, 1.0)
+        if self.bounds is None:
+            tail = (1 - self.coverage) / 2
+            self.low_, high = np.quantile(X, [tail, 1 - tail], axis=0)
+            self.width_ = np.where(high - self.low_ > 1e-12, high - self.low_, 1.0)
+            return
+        try:
+            pairs = np.asarray(self.bounds, dtype=float)
+        except (TypeError, ValueError):
+            pairs = np.empty(0)
+        n = X.shape[1]
+        if pairs.shape not in ((2,), (n, 2)) or not (np.isfinite(pairs).all() and (pairs[..., 0] < pairs[..., 1]).all()):
+            raise InputError(f"bounds={self.bounds}: expected [low, high], low < high, for each of {n} columns or one for all")
+        pairs = np.broadcast_to(pairs, (n, 2))
+        self.low_, self.width_ = pairs[:, 0].copy(), pairs[:, 1] - pairs[:, 0]
 
     def _transform(self, X: object) -> np.ndarray:
-        return np.pi * np.clip((_table(X, self) - self.low_) / self.width_, 0.0, 1.0)
+        share = (_table(X, self) - self.low_) / self.width_
+        if self.bounds is not None:
+            outside = (share < 0) | (share > 1)
+            if outside.any():
+                columns = ", ".join(str(i) for i in np.flatnonzero(outside.any(0))[:8])
+                events = int(outside.any(1).sum())
+                raise InputError(f"{events} of {len(share)} events lie outside the bounds in column {columns}: cut them "
+                                 "away, give wider bounds, or leave bounds out")
+        return np.pi * np.clip(share, 0.0, 1.0)

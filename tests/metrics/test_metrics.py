@@ -22,7 +22,7 @@ from qad.metrics import (
     tpr_at_fpr,
     wilson,
 )
-from qad.metrics.intervals import bootstrap_auc
+from qad.metrics.intervals import bootstrap_auc, bootstrap_metric
 
 scores = arrays(np.float64, st.integers(1, 60), elements=st.integers(-5, 5).map(float))  # many ties
 
@@ -90,6 +90,16 @@ def test_bootstrap_equals_brute_force():
     wb, ws = bootstrap_weights(50, 7, 0), bootstrap_weights(40, 7, 1)
     expected = [auc(np.repeat(b, i), np.repeat(s, j)) for i, j in zip(wb, ws, strict=True)]
     np.testing.assert_allclose(bootstrap_auc(b, s, wb, ws), expected)
+
+
+def test_any_metric_of_a_replica_is_that_of_the_events_drawn():
+    rng = np.random.default_rng(4)
+    b, s = rng.normal(0, 1, 300).round(1), rng.normal(1, 1, 200).round(1)
+    wb, ws = bootstrap_weights(300, 7, 0), bootstrap_weights(200, 7, 1)
+    for metric in (lambda c: c.auc, lambda c: rejection(c, 0.3), lambda c: rejection(c, 0.5), max_sic):
+        expected = [metric(roc(np.repeat(b, x), np.repeat(s, y))) for x, y in zip(wb, ws, strict=True)]
+        assert np.isfinite(expected).all()
+        np.testing.assert_allclose(bootstrap_metric(b, s, wb, ws, metric), expected)
 
 
 def test_bootstrap_spread_is_the_sampling_spread():

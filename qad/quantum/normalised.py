@@ -1,0 +1,202 @@
+"""The normalised quantum autoencoder: a density of the background whose energy is the infidelity."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qad.errors import InputError, NotConvergedWarning
+from qad.quantum import engine, readout
+from qad.quantum.autoencoder import _whole
+from qad.quantum.circuit import Circuit
+from qad.quantum.contrastive import ContrastiveAutoencoder
+from qad.quantum.ensemble import Chains, QuasiRandom, sobol
+from qad.quantum.mean_state import MeanState
+from qad.training import train
+from qad.transport import Slices
+
+SAMPLERS = ("quasi-random", "langevin")
+#: Where a trained temperature begins; points that judge the trained model; events whose distance to it is told.
+WARM, JUDGES, JUDGED = 0.25, 2**17, 20_000
+#: Steps of the chains after training, as many before them; what converged means (``NormalisedAutoencoder``).
+LAST_STEPS, R_HAT, LEAST_POINTS, OFF, STILL = 300, 1.1, 100, 0.1, 0.01
+
+
+class NormalisedAutoencoder(ContrastiveAutoencoder):
+    """p_θ(x) = exp(-E_θ(x)/T)/Z on angles in [0, π], E the infidelity 1 - ⟨φ|U†ΠU|φ⟩; score E, which falls with log p.
+
+    The negative log-likelihood E₊/T + log Z has the gradient (E₊ - E₋)/T, + over background, - over the model: a contrastive
+    autoencoder whose reference is what the model itself holds for likely (normalised autoencoders: arXiv:2105.05735, jets
+    2206.14225). E is bounded: no regulariser is needed. Angles as in :class:`ContrastiveAutoencoder`.
+
+    loss         ``likelihood``; or ``wasserstein``, the sliced distance between background and model (arXiv:2510.02168)
+    temperature  T, or ``likelihood``: trained with the circuit; d(loss)/d(1/T) = E₊ - E₋, which is 0 at the end
+    sampler      ``quasi-random``: Sobol points weighted by the model, Z exact up to quadrature; ``langevin``: chains, see
+                 :class:`qad.sampling.Langevin`
+    points       of the quasi-random sampler
+    slices       random directions of the distance, besides the axes
+    chains       Langevin chains; ``steps`` before each step of the training
+    starts       random weights of which the best begins the training
+
+    Everything else as in :class:`ContrastiveAutoencoder`. After ``fit``: ``temperature_``, ``log_normaliser_``,
+    ``diagnostics_`` (E₊, E₋, their ratio, effective points, distance to the model; R̂, acceptance and step of the chains).
+    ``converged``: the loss had stopped falling; the chains' R̂ < 1.1, or 100 effective points or more and a log Z that other points
+    confirm within 0.1; E₋/E₊ within 0.1 of 1 where T was trained by likelihood. Else a :class:`NotConvergedWarning`.
+    """
+
+    losses = ("likelihood", "wasserstein")
+    unitary, reference, contrast, score_as, epsilon, batch_size = "circuit", "marginals", 0.0, "infidelity", 0.0, 256
+
+    def __init__(self, latent: int = 0, encoding: Any = "angle-y", spread: float | str = "purity", rank: float = 2.0,
+                 ansatz: Any = "product", layers: int | None = None, shape: tuple[int, ...] | None = None,
+                 loss: str = "likelihood", temperature: float | str = "likelihood", sampler: str = "quasi-random",
+                 points: int = 8192, slices: int = 16, chains: int = 512, steps: int = 10, shots: int | None = None,
+                 optimizer: str = "adam", optimizer_options: dict[str, Any] | None = None, epochs: int = 300,
+                 learning_rate: float | None = None, patience: int = 30, start: float = np.pi, starts: int = 64,
+                 dtype: str = "float64", device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
+        self.latent = latent
+        self.encoding = encoding
+        self.spread = spread
+        self.rank = rank
+        self.ansatz = ansatz
+        self.layers = layers
+        self.shape = shape
+        self.loss = loss
+        self.temperature = temperature
+        self.sampler = sampler
+        self.points = points
+        self.slices = slices
+        self.chains = chains
+        self.steps = steps
+        self.shots = shots
+        self.optimizer = optimizer
+        self.optimizer_options = optimizer_options
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.start = start
+        self.starts = starts
+        self.dtype = dtype
+        self.device = device
+        self.checkpoint = checkpoint
+        self.random_state = random_state
+
+    @property
+    def _trains_temperature(self) -> bool:
+        return isinstance(self.temperature, str)
+
+    def _settings(self) -> None:
+        super()._settings()
+        T = self.temperature
+        if T != "likelihood" and not (isinstance(T, int | float | np.number) and not isinstance(T, bool) and 0 < T < np.inf):
+            raise InputError(f"temperature={T!r}: expected a number above 0, or 'likelihood'")
+        if self.sampler not in SAMPLERS:
+            raise InputError(f"sampler={self.sampler!r}: expected 'quasi-random' or 'langevin'")
+        for name, least in (("points", 2), ("slices", 0), ("chains", 2), ("steps", 2)):
+            if not _whole(getattr(self, name), least):
+                raise InputError(f"{name}={getattr(self, name)!r}: expected a whole number from {least}")
+        if self._trains_temperature and self.optimizer not in ("adam", "natural-gradient", "momentum-natural-gradient"):
+            raise InputError(f"optimizer '{self.optimizer}' trains the circuit only: give temperature=a number, or use adam or "
+                             "natural-gradient")
+        if self.checkpoint is not None and self.sampler == "langevin":
+            raise InputError("a checkpoint does not hold the chains: leave checkpoint out, or use sampler='quasi-random'")
+
+    def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
+                extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
+        weights = self._start(circuit, mean).requires_grad_()
+        log_beta = torch.tensor(-math.log(WARM if self._trains_temperature else self.temperature), dtype=X.dtype, device=X.device)
+        others = [log_beta.requires_grad_()] if self._trains_temperature else []
+        chained, transported = self.sampler == "langevin", self.loss == "wasserstein"
+        model = (Chains(circuit, X, self.chains, self.steps, self.random_state) if chained
+                 else QuasiRandom(circuit, X, self.points, self.random_state))
+        seen = mean if held is None else circuit.mean_state(held)
+        sliced = Slices(X, self.slices, self.random_state)
+        judged = sliced if held is None else Slices(held, self.slices, self.random_state)
+        distances = {} if chained else {s: model.distance(s) for s in (sliced, judged)}
+
+        def value(state: MeanState, events: Slices, transported: bool) -> torch.Tensor:
+            rows, beta = circuit.rows(weights, self.latent), log_beta.exp()
+            logits = model.logits(rows, beta)
+            if transported:
+                return (distances.get(events) or model.distance(events))(logits.softmax(0))
+            return beta * engine.infidelity(rows, state) + logits.logsumexp(0) - math.log(len(logits))
+
+        def loss(_: torch.Tensor | None) -> torch.Tensor:
+            model.advance(circuit.rows(weights, self.latent), log_beta.exp())
+            return value(mean, sliced, transported)
+
+        def validate() -> torch.Tensor:  # without Z, only the distance tells when the chains' model was best
+            return value(seen, judged, transported or chained)
+
+        history = train([weights, *others], loss, validation=validate if chained or held is not None else None,
+                        epochs=self.epochs, learning_rate=self._step(), patience=self.patience, tolerance=1e-5,
+                        seed=self.random_state, optimizer=self._optimizer(circuit, X, weights, others),
+                        checkpoint=self._checkpoint(circuit, X, held), progress=self.progress)
+        if self.checkpoint is not None:
+            Path(self.checkpoint).unlink(missing_ok=True)
+        self.temperature_ = math.exp(-float(log_beta.detach()))
+        self._ran = model, sliced, X
+        return weights.detach(), history.as_dict()
+
+    def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
+        super()._fit(X, validation)
+        self.diagnostics_ |= self._judged(*self.__dict__.pop("_ran"))
+        problems = self._problems()
+        self.diagnostics_["converged"] = not problems
+        if problems:
+            warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning, stacklevel=3)
+
+    def _judged(self, model: QuasiRandom | Chains, sliced: Slices, X: torch.Tensor) -> dict[str, Any]:
+        """The trained model by points it was not trained with; sets ``log_normaliser_``."""
+        circuit, rows, T = self.circuit(), self.rows(), self.temperature_
+        beta = torch.tensor(1 / T, dtype=X.dtype)
+        n, f = JUDGES >> max(0, circuit.n_qubits - 12), X.shape[1]
+        points = sobol(n, f, self.random_state + 1, X)
+        E = 1 - readout.fidelities(rows, circuit.encoding, points, circuit.n_qubits).double()
+        log_mean = float((-E / T).logsumexp(0)) - math.log(n)
+        self.log_normaliser_ = log_mean + f * math.log(math.pi)
+        w = (-E / T).softmax(0)
+        e_data = float(engine.infidelity(rows, circuit.mean_state(X)))
+        edge = ((X < 0.01 * math.pi) | (X > 0.99 * math.pi)).any(1)
+        found = {"temperature": T, "log_likelihood": -e_data / T - self.log_normaliser_, "energy_data": e_data,
+                 "energy_model": float(w @ E), "at_bounds": float(edge.double().mean())}
+        if isinstance(model, Chains):
+            model.run(rows.to(X.device), beta, LAST_STEPS, LAST_STEPS)
+            found |= {f"chains_{k}": v for k, v in model.langevin.diagnostics.items()}
+            found["energy_chains"] = float(model.energies(rows).mean())
+        logits = model.logits(rows, beta)
+        w = logits.softmax(0)
+        found["effective_points"] = float(1 / w.square().sum())
+        found["wasserstein"] = float(model.distance(sliced)(w))
+        found["log_normaliser_error"] = (
+            None if isinstance(model, Chains) else float(logits.logsumexp(0)) - math.log(len(logits)) - log_mean)
+        found["energy_ratio"] = found["energy_model"] / max(e_data, 1e-12)
+        return found
+
+    def _problems(self) -> list[str]:
+        """What speaks against the trained model, and what to change."""
+        d, found = self.diagnostics_, []
+        losses = d["history"]["validation"] or d["history"]["train"]
+        if not losses:
+            return ["epochs=0 trains nothing"]
+        late = losses[: max(1, len(losses) - max(1, len(losses) // 10))]
+        if len(losses) == self.epochs and not min(late) - min(losses) < STILL * (losses[0] - min(losses)):
+            found.append(f"the loss was still falling after {self.epochs} epochs: take more epochs")
+        if self.sampler == "langevin" and not (d["chains_r_hat"] or np.inf) < R_HAT:
+            found.append(f"the chains' R̂ is {d['chains_r_hat']}: take more steps")
+        if self.sampler == "quasi-random" and not (d["effective_points"] >= LEAST_POINTS and abs(d["log_normaliser_error"]) < OFF):
+            found.append(f"{d['effective_points']:.0f} effective points, log Z off by {d['log_normaliser_error']:.2g}: take more "
+                         "points")
+        if self._trains_temperature and self.loss == "likelihood" and not abs(d["energy_ratio"] - 1) < OFF:
+            found.append(f"E₋/E₊ = {d['energy_ratio']:.2f} at the trained temperature: take more epochs, or another learning_rate")
+        return found
+
+    def log_likelihood(self, X: np.ndarray) -> np.ndarray:
+        """log p(x) = -E(x)/T - log ∫ exp(-E/T) of each event, a density in the angles [rad^-features], ``(n,)``."""
+        X = self._check(X, reset=False)
+        return -(1 - self.fidelity(X)) / self.temperature_ - self.log_normaliser_

@@ -1,0 +1,142 @@
+"""A table in GitHub's markdown, for a page of documents: a row per detector, a column per direction, and the worst of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from qad.benchmark import studies
+from qad.detector import KINDS
+from qad.errors import InputError, did_you_mean
+from qad.metrics import max_sic, rejection
+from qad.metrics.intervals import bootstrap_metric
+from qad.report.tables import Replicas, Summary, read_rows, summarise
+from qad.report.verdict import directions, judge
+
+TITLES = {"auc": "AUC", "rejection_03": "1/ε_b at ε_s = 0.3", "rejection_05": "1/ε_b at ε_s = 0.5", "max_sic": "Largest SIC"}
+#: The same in a replica, which may well have fewer background events than are asked of the measured value.
+REPLICA = {"rejection_03": partial(rejection, signal_efficiency=0.3, fewest=1),
+           "rejection_05": partial(rejection, signal_efficiency=0.5, fewest=1), "max_sic": max_sic}
+DRAWS = 100
+#: More directions than this are shown in one table per background.
+WIDEST = 8
+
+Row = dict[tuple[str, str], Summary]
+
+
+def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None) -> str:
+    """The table of a study's ``metric``, the verdict's headline and the commands that made them.
+
+    Rows by kind, then the best worst direction first. ``train`` shows one background; "worst" is always over all directions.
+    Error² = variance of the mean over the seeds in bootstrap replicas of the test events + variance over the seeds / their
+    number. Raises :class:`InputError`.
+    """
+    if metric not in TITLES:
+        raise InputError(did_you_mean(metric, TITLES, "metric"))
+    record, rows, missing = read_rows(runs)
+    summaries = summarise(rows)
+    pairs = directions(summaries)
+    backgrounds = list(dict.fromkeys(a for a, _ in pairs))
+    if train is not None and train not in backgrounds:
+        raise InputError(did_you_mean(train, backgrounds, "background"))
+    if train is not None:
+        parts = [[p for p in pairs if p[0] == train]]
+    else:
+        parts = [[p for p in pairs if p[0] == b] for b in backgrounds] if len(pairs) > WIDEST else [pairs]
+    table: dict[tuple[str, str], Row] = {}
+    for s in summaries:
+        table.setdefault((s.detector, s.representation), {})[s.train, s.signal] = s
+    ordered = sorted(table.values(), key=lambda row: _order(row, metric, pairs))
+    drawn = Replicas(DRAWS)
+    lines = [_caption(summaries, metric), ""]
+    for shown in parts:
+        lines += [*_table(ordered, metric, shown, pairs, drawn), ""]
+    options = ["" if metric == "auc" else f" --metric {metric}", "" if train is None else f" --train {train}"]
+    name = record["study"]["name"]
+    lines += [judge(summaries, missing).headline, "",
+              f"Made by `qad benchmark {name if name in studies() else f'{name}.yaml'}` and "
+              f"`qad report {runs} --format markdown{''.join(options)}`."]
+    return "\n".join(lines)
+
+
+def error(summary: Summary, metric: str, drawn: Replicas) -> float:
+    """Error of the mean over the seeds: of the test events and, with more than one seed, of the training."""
+    if metric == "auc":
+        replicas = summary.boot
+    else:
+        pair = (summary.train, summary.signal)
+        replicas = np.array([
+            bootstrap_metric(*(r.run.scores[p] for p in pair), *(drawn(r.run, p) for p in pair), REPLICA[metric])
+            for r in summary.rows])
+    spread = summary.sd[metric] / math.sqrt(len(summary.rows)) if len(summary.rows) > 1 else 0.0
+    return math.hypot(float(np.nanstd(replicas.mean(0), ddof=1)), spread)
+
+
+def _caption(summaries: Sequence[Summary], metric: str) -> str:
+    seeds = sorted({len(s.rows) for s in summaries})
+    if seeds == [1]:
+        return f"{TITLES[metric]} of one seed ± error of the test events; the spread of training is unknown."
+    number = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else seeds[0]
+    return f"{TITLES[metric]}, mean of {number} seeds ± error (bootstrap over test events, and spread over seeds)."
+
+
+def _known(summary: Summary, metric: str) -> float:
+    """The mean, a lower bound of it, or NaN."""
+    mean = summary.mean[metric]
+    return summary.least_rejection if not math.isfinite(mean) and metric.startswith("rejection") else mean
+
+
+def _worst(row: Row, metric: str, pairs: Sequence[tuple[str, str]]) -> Summary | None:
+    """The direction with the smallest mean; None where one direction is missing or undefined."""
+    values = {p: _known(row[p], metric) if p in row else math.nan for p in pairs}
+    return None if any(map(math.isnan, values.values())) else row[min(values, key=values.__getitem__)]
+
+
+def _order(row: Row, metric: str, pairs: Sequence[tuple[str, str]]) -> tuple[int, float]:
+    worst = _worst(row, metric, pairs)
+    return KINDS.index(next(iter(row.values())).kind), math.inf if worst is None else -_known(worst, metric)
+
+
+def _value(summary: Summary, metric: str) -> tuple[str, int]:
+    """The mean in words and its decimals."""
+    mean = summary.mean[metric]
+    digits = {"auc": 4, "max_sic": 2}.get(metric, 2 if mean < 10 else 1 if mean < 100 else 0)
+    if math.isfinite(mean):
+        return f"{mean:.{digits}f}", digits
+    return f"> {summary.least_rejection:.0f}" if metric.startswith("rejection") else "too few events", digits
+
+
+def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], pairs: Sequence[tuple[str, str]],
+           drawn: Replicas) -> list[str]:
+    worst = "worst" if len(shown) == len(pairs) else f"worst of all {len(pairs)}"
+    heads = [*(f"{a} → {b}" for a, b in shown), worst, "kind", "parameters", "fit seconds", "events/s"]
+    lines = [_line(["detector (representation)", *heads]),
+             _line(["---", *("---" if h == "kind" else "---:" for h in heads)])]
+    for row in rows:
+        here = [row[p] for p in shown if p in row]
+        if not here:
+            continue
+        cells = []
+        for pair in shown:
+            text, digits = _value(row[pair], metric) if pair in row else ("–", 0)
+            known = pair in row and math.isfinite(row[pair].mean[metric])
+            cells.append(f"{text} ± {error(row[pair], metric, drawn):.{digits}f}" if known else text)
+        least = _worst(row, metric, pairs)
+        cost = {id(r.run): r.run.record for s in here for r in s.rows}.values()
+        speed = sum(c["events_per_second"] for c in cost) / len(cost)
+        sizes = sorted({c["parameters"] for c in cost if c.get("parameters") is not None})
+        lines.append(_line([
+            here[0].name, *cells, "–" if least is None else _value(least, metric)[0], here[0].kind,
+            "–".join(f"{n:,}" for n in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "–",
+            f"{sum(c['fit_seconds'] for c in cost) / len(cost):.2f}",
+            f"{float(f'{speed:.3g}'):,.0f}",
+        ]))
+    return lines
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

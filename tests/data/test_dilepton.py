@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import qad
+from qad.data import describe, dilepton, iter_chunks, read
+from qad.errors import InputError
+from tests.conftest import PROJECT
+
+HEADER = ",lep1pt,lep2pt,theta_ll,b1pt,b2pt,theta_bb,MET,dR_l1,dR_l2"
+LINES = ["1,102.528,96.6494,1.85933,274.571,92.7559,1.69999,333.65,0.548711,3.00676",
+         "4,490.443,36.4881,2.75602,98.0446,59.8014,2.26747,583.204,0.539577,0.909465",
+         "7,1043.21,64.5,0.1,310.5,45.25,3.125,12.5,0.7,0.9"]
+PUBLISHED = PROJECT.parent / "shared" / "data"
+
+
+def table(*lines, end="\r\n"):
+    return end.join(lines) + end
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "events.csv"
+    path.write_text(table(HEADER, *LINES))
+    return path
+
+
+def test_every_number_arrives_with_its_name_and_unit(file):
+    s = read(file)
+    assert len(s) == 3 and s.particles.shape == (3, 0, 4)
+    assert dict(zip(s.feature_names, s.feature_units, strict=True)) == {
+        "lep1pt": "GeV", "lep2pt": "GeV", "theta_ll": "rad", "b1pt": "GeV", "b2pt": "GeV", "theta_bb": "rad", "met": "GeV",
+        "dr_l1": "", "dr_l2": ""}
+    for i, line in enumerate(LINES):
+        np.testing.assert_allclose(s.features[i], [float(x) for x in line.split(",")[1:]], rtol=1e-6)
+    assert s.extras["event"].tolist() == [1, 4, 7]
+    assert (s.label == -1).all() and (s.process == "unknown").all() and "2112.04958" in s.meta["source"]
+
+
+def test_names_are_those_of_simulated_events(file):
+    from qad.simulation.events import FEATURES, UNITS
+
+    s = read(file)
+    units = dict(zip(s.feature_names, s.feature_units, strict=True))
+    assert {name: units[name] for name in FEATURES} == dict(zip(FEATURES, UNITS, strict=True))
+
+
+def test_the_caller_says_what_the_events_are(file):
+    s = dilepton.read(file, process="heavy_higgs", label=1)
+    assert (s.label == 1).all() and (s.process == "heavy_higgs").all()
+
+
+def test_columns_go_by_name_and_two_may_be_missing(tmp_path, file):
+    order = [7, 6, 5, 4, 3, 2, 1]
+    path = tmp_path / "other.csv"
+    path.write_text(table(*(",".join(line.split(",")[i] for i in order) for line in (HEADER, *LINES)), end="\n"))
+    s, reference = read(path), read(file)
+    for name in s.feature_names:
+        np.testing.assert_array_equal(s.feature(name), reference.feature(name))
+    assert "dr_l1" not in s.feature_names and s.extras["event"].tolist() == [0, 1, 2]
+
+
+def test_parts_chunks_and_a_file_of_ours_hold_the_same_events(tmp_path, file):
+    s = read(file)
+    assert read(file, 1, 3).fingerprint == s[1:3].fingerprint
+    assert qad.data.concatenate(list(iter_chunks(file, 2))).fingerprint == s.fingerprint
+    s.save(tmp_path / "events.h5")
+    assert read(tmp_path / "events.h5").fingerprint == s.fingerprint
+
+
+def test_info(file):
+    info = describe(file)
+    assert info["events"] == 3 and info["features"]["met"] == "GeV" and info["fingerprint"] == read(file).fingerprint
+    assert info["intact"] is None, "there is no fingerprint in the file that could hold"
+    done = subprocess.run([sys.executable, "-m", "qad", "data", "info", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0 and "met [GeV]" in done.stdout and "carries none" in done.stdout, done.stderr
+    done = subprocess.run([sys.executable, "-m", "qad", "data", "info", str(file), "--json"], capture_output=True, text=True)
+    assert json.loads(done.stdout)["intact"] is None
+
+
+def lines(*changed):
+    return table(HEADER, *changed, *LINES[len(changed):])
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    ("", "is empty"),
+    (table("a,b,c", "1,2,3"), "expected the header"),
+    (table(HEADER + ",mass", *(x + ",1" for x in LINES)), "expected the header"),
+    (table(HEADER.replace("b2pt", "b1pt"), *LINES), "expected the header"),
+    (table(*LINES), "expected the header"),
+    (table(HEADER), "holds no events"),
+    (lines(LINES[0] + ",5"), "damaged"),
+    (lines(LINES[0].rpartition(",")[0]), "damaged"),
+    (lines(LINES[0].replace("96.6494", "os.system('x')")), "damaged"),
+    (lines(LINES[0].replace("96.6494", "")), "damaged"),
+    (lines(LINES[0].replace("96.6494", "nan")), "line 2: lep2pt = nan"),
+    (lines(LINES[0].replace("96.6494", "inf")), "line 2: lep2pt = inf"),
+    (lines(LINES[0], LINES[1].replace("36.4881", "-36.4881")), "line 3: lep2pt = -36.4881"),
+    (lines(LINES[0].replace("1.85933", "4.85933")), "theta_ll = 4.85933; expected an angle"),
+    (lines("1.5" + LINES[0][1:]), "whole number"),
+    (lines(LINES[0], LINES[0]), "whole number of its own"),
+    (table(HEADER, *LINES)[:-20], "ends in the middle of a line"),
+])
+def test_a_wrong_or_damaged_file_is_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "events.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=sentence) as caught:
+        read(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path):
+    for content in (b"\x80\x04\x95cos\nsystem\n", b"\x89HDF\r\n\x1a\n" + bytes(100), b"\xff" * 10_000):
+        (tmp_path / "events.csv").write_bytes(content)
+        with pytest.raises(InputError, match=r"is no table of text|expected the header"):
+            read(tmp_path / "events.csv")
+    with pytest.raises(InputError, match="does not exist"):
+        read(tmp_path / "other.csv")
+    with pytest.raises(InputError, match="is a folder"):
+        (tmp_path / "folder.csv").mkdir()
+        read(tmp_path / "folder.csv")
+
+
+@pytest.mark.parametrize(("name", "events"), [("ttbar_background.csv", 40_000), ("heavy_higgs_2500.csv", 5_000)])
+def test_the_published_events(name, events):
+    path = PUBLISHED / name
+    if not path.is_file():
+        pytest.skip(f"the published events are not here: {path} is absent")
+    s = read(path)
+    assert len(s) == events and (s.feature("lep1pt") >= s.feature("lep2pt")).all()
+    assert s.feature("lep1pt").min() >= 30, "selected with pT > 30 GeV"
+    table = np.loadtxt(path, delimiter=",", skiprows=1, max_rows=100)
+    np.testing.assert_allclose(s.features[:100], table[:, 1:], rtol=1e-6)
