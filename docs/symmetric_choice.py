@@ -102,7 +102,7 @@ def main(files: list[str]) -> None:
                 rows += [{"background": str(sample.process[0]), "inputs": name, "exponent": exponent, "rank": rank, **found}
                          for found in judge(X, T, rank)]
                 print(f"{rows[-1]['background']:4s} {name:9s} exponent {exponent} rank {rank}", file=sys.stderr, flush=True)
-    Path(__file__).with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
+    Path(__file__).with_suffix(".json").write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     print("| inputs | exponent | rank | λ | mean AUC | worst AUC | stability |\n|---|---|---|---|---|---|---|")
     for name in INPUTS:
         table = []
