@@ -24,7 +24,7 @@ SHOWN = (("quantum-autoencoder", "full"), ("quantum-trained-scale", "full"), ("q
 
 
 def told(s: Summary) -> str:
-    """Mean ± s.d. over seeds [68 % interval over test events]."""
+    """Mean AUC ± s.d. over seeds [68 % bootstrap interval over test events]."""
     return f"{s.mean['auc']:.3f} ± {s.sd['auc']:.3f} [{s.interval[0]:.3f}, {s.interval[1]:.3f}]"
 
 
@@ -48,9 +48,9 @@ def tables(runs: Path) -> Iterator[str]:
                   told(found["qcd", t, "dense-autoencoder", "full"])] for t in PUBLISHED])
 
     yield "Ablation, QCD → top:\n"
-    yield table(["inputs", "published, quantum", "ours, quantum", "untrained", "ceiling", "classical autoencoder"],
+    yield table(["inputs", "published, quantum", "ours, quantum", "untrained", "classical autoencoder"],
                 [[r, f"{ABLATION[r]:.3f}", *(told(found["qcd", "top", d, r]) for d in
-                  ("quantum-autoencoder", "quantum-untrained", "quantum-ceiling", "dense-autoencoder"))] for r in ABLATION])
+                  ("quantum-autoencoder", "quantum-untrained", "dense-autoencoder"))] for r in ABLATION])
 
     for train in trains:
         signals = [t for t in trains if t != train]
@@ -58,7 +58,7 @@ def tables(runs: Path) -> Iterator[str]:
         yield f"Trained on {train}:\n"
         yield table(["detector", *signals], [
             *([d, *(told(found[train, t, d, r]) for t in signals)] for d, r in SHOWN),
-            ["best classical control of each column", *(f"{told(best[t])} {best[t].name}" for t in signals)]])
+            ["best classical control", *(f"{told(best[t])} {best[t].name}" for t in signals)]])
 
     yield "What is trained, and at which cost (mean over seeds; trained on QCD):\n"
     lines = []

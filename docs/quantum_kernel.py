@@ -16,7 +16,8 @@ import qad
 from qad import representations
 from qad.benchmark import read_runs
 from qad.metrics import rejection, rejection_ratio
-from qad.quantum import encodings, kernel
+from qad.quantum import encodings
+from qad.quantum import fidelity_kernel as kernel
 from qad.report.tables import Summary, rows_of, summarise
 
 EFFICIENCIES = (0.4, 0.6, 0.8)  # as in arXiv:2301.10780

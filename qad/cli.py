@@ -544,7 +544,7 @@ def doctor() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     needed = {"": ("numpy", "scipy", "scikit-learn", "numba", "torch", "h5py", "pennylane", "qiskit", "qiskit-aer"),
-              "simulation": ("pythia8mc", "fastjet", "awkward", "vector")}
+              "simulation": ("pythia8mc", "fastjet", "awkward", "vector"), "ibm": ("qiskit-ibm-runtime",)}
     healthy = True
     for extra, packages in needed.items():
         for package in packages:

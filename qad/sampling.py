@@ -18,9 +18,9 @@ EDGE = 0.01
 class Langevin:
     """Chains with stationary density p(x) ∝ exp(-E(x)/T) on the box [low, high], kept in a buffer between runs.
 
-    A step proposes y = x - h∇E/T + √(2h) ξ and accepts it with the probability that keeps p exact; h is adapted to the acceptance
-    ``target`` while a run burns in (0.574 is best in many dimensions: Roberts and Rosenthal 1998), then frozen. A move out of
-    the box is rejected. Some steps propose a point anywhere in the box instead, that chains change modes.
+    A step proposes y = x - h∇E/T + √(2h) ξ and accepts it with the probability that keeps p exact; h is adapted to the
+    acceptance ``target`` while a run burns in (0.574 is best in many dimensions: Roberts and Rosenthal 1998), then frozen. A
+    move out of the box is rejected. Some steps propose a point anywhere in the box instead, that chains change modes.
 
     low, high  bounds, ``(d,)``
     chains     that a run moves
@@ -78,8 +78,8 @@ class Langevin:
         Raises :class:`InputError` for steps below 1 or a temperature not above 0.
         """
         if steps < 1 or burn_in < 0 or not 0 < temperature < math.inf or (every is not None and every < 1):
-            raise InputError(f"steps={steps}, burn_in={burn_in}, temperature={temperature}, every={every}: expected at least one "
-                             "step, burn_in from 0, a temperature above 0 and every from 1")
+            raise InputError(f"steps={steps}, burn_in={burn_in}, temperature={temperature}, every={every}: expected at least "
+                             "one step, burn_in from 0, a temperature above 0 and every from 1")
         place = torch.randperm(len(self.points), generator=self.random, device=self.low.device)[: self.chains]
         x = self.points[place]
         anew = self._draw(self.chains, 1) < self.restart

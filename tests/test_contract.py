@@ -21,7 +21,8 @@ DETECTORS = {n: registry.find(registry.DETECTORS, n) for n in detector.names()}
 REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in representations.names()}
 TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
 #: Shorter training where the default would make the tests wait; nothing else may differ.
-FAST = {"dense-autoencoder": {"epochs": 15}}
+FAST = {"dense-autoencoder": {"epochs": 15}, "quantum-normalised": {"points": 512},
+        "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
 
 
 def make(name, **params):

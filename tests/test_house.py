@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import PROJECT
 
-QUANTUM_SOFTWARE = ("pennylane", "qiskit", "qiskit_aer")
+QUANTUM_SOFTWARE = ("pennylane", "qiskit", "qiskit_aer", "qiskit_ibm_runtime")
 GENERATORS = ("pythia8mc", "fastjet")
 
 

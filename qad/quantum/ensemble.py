@@ -17,23 +17,44 @@ from qad.transport import Slices
 MEMORY = 2**31
 
 
-def sobol(n: int, features: int, seed: int, like: torch.Tensor) -> torch.Tensor:
-    """``n`` scrambled Sobol points in [0, π]^features [rad], in the type and on the device of ``like``."""
-    engine_ = torch.quasirandom.SobolEngine(features, scramble=True, seed=seed)
-    return (math.pi * engine_.draw(n, dtype=torch.float64)).to(like)
+def spread_points(events: torch.Tensor, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """``n`` scrambled Sobol points in [0, π]^features [rad], and log q, their density relative to the uniform one.
+
+    Half of them lie uniformly, a quarter each as normal distributions cut at 0 and π, with the mean of ``events`` and their
+    standard deviation or twice that, feature by feature: in many dimensions hardly a uniform point is where the events are.
+    """
+    X = events.double().cpu()
+    mean, deviation = X.mean(0), X.std(0, correction=0).clamp_min(0.05)
+    shares = (n - n // 2, n // 2 - n // 4, n // 4)
+    parts, normals = [], [(mean, deviation), (mean, 2 * deviation)]
+    for i, (size, normal) in enumerate(zip(shares, [None, *normals], strict=True)):
+        u = torch.quasirandom.SobolEngine(X.shape[1], scramble=True, seed=3 * seed + i).draw(size, dtype=torch.float64)
+        if normal is None:
+            parts.append(math.pi * u)
+            continue
+        low, high = (torch.special.ndtr((edge - mean) / normal[1]) for edge in (0.0, math.pi))
+        parts.append((mean + normal[1] * torch.special.ndtri(low + u * (high - low))).clamp(0, math.pi))
+    points = torch.cat(parts)
+    logs = [torch.zeros(n, dtype=torch.float64)]
+    for mean, sd in normals:
+        low, high = (torch.special.ndtr((edge - mean) / sd) for edge in (0.0, math.pi))
+        each = -((points - mean) / sd).square() / 2 - torch.log(sd * (high - low)) + math.log(math.pi / 2) / 2
+        logs.append(each.sum(1))
+    shared = torch.log(torch.tensor(shares, dtype=torch.float64) / n)
+    return points.to(events), (torch.stack(logs, 1) + shared).logsumexp(1).to(events)
 
 
 class QuasiRandom:
-    """Fixed Sobol points in the box, their states encoded once: log Z = log mean exp(-βE), a sum whose gradient is exact.
+    """Fixed Sobol points in the box, their states encoded once: log Z = log mean exp(-βE)/q, a sum whose gradient is exact.
 
-    Weights softmax(-βE) make them a sample of the model, differentiable in the circuit's weights and β.
+    Weights softmax(-βE - log q) make them a sample of the model, differentiable in the circuit's weights and β.
     """
 
     def __init__(self, circuit: Circuit, events: torch.Tensor, points: int, seed: int) -> None:
         if points * 2**circuit.n_qubits * 16 > MEMORY:
-            raise InputError(f"points={points} on {circuit.n_qubits} qubits take more than {MEMORY >> 30} GiB: take fewer points, "
-                             "or sampler='langevin'")
-        self.points = sobol(points, events.shape[1], seed, events)
+            raise InputError(f"points={points} on {circuit.n_qubits} qubits take more than {MEMORY >> 30} GiB: take fewer "
+                             "points, or sampler='langevin'")
+        self.points, self.log_q = spread_points(events, points, seed)
         psi = torch.cat([circuit.states(chunk) for chunk in self.points.split(engine.chunk_size(circuit.n_qubits))])
         self.psi = psi if bool((psi.imag != 0).any()) else psi.real.contiguous()
 
@@ -47,8 +68,8 @@ class QuasiRandom:
         """The points stay."""
 
     def logits(self, rows: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
-        """log of the points' weights, up to a constant."""
-        return -beta * self.energies(rows)
+        """log exp(-βE)/q of the points; their mean is Z, the uniform density's 1."""
+        return -beta * self.energies(rows) - self.log_q
 
     def distance(self, slices: Slices) -> Callable[[torch.Tensor], torch.Tensor]:
         """The distance to these points as a function of their weights; sorted once."""

@@ -14,7 +14,8 @@ from sklearn import svm
 from qad import networks
 from qad.detector import Detector
 from qad.errors import InputError
-from qad.quantum import encodings, engine, kernel
+from qad.quantum import encodings, engine
+from qad.quantum import fidelity_kernel as kernel
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
 
 

@@ -15,7 +15,7 @@ from qad.quantum import engine, readout
 from qad.quantum.autoencoder import _whole
 from qad.quantum.circuit import Circuit
 from qad.quantum.contrastive import ContrastiveAutoencoder
-from qad.quantum.ensemble import Chains, QuasiRandom, sobol
+from qad.quantum.ensemble import Chains, QuasiRandom, spread_points
 from qad.quantum.mean_state import MeanState
 from qad.training import train
 from qad.transport import Slices
@@ -37,16 +37,18 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     loss         ``likelihood``; or ``wasserstein``, the sliced distance between background and model (arXiv:2510.02168)
     temperature  T, or ``likelihood``: trained with the circuit; d(loss)/d(1/T) = E₊ - E₋, which is 0 at the end
     sampler      ``quasi-random``: Sobol points weighted by the model, Z exact up to quadrature; ``langevin``: chains, see
-                 :class:`qad.sampling.Langevin`
+                 :class:`qad.sampling.Langevin`, for more features
     points       of the quasi-random sampler
     slices       random directions of the distance, besides the axes
     chains       Langevin chains; ``steps`` before each step of the training
     starts       random weights of which the best begins the training
+    warm_up      epochs of the plain autoencoder, whose loss is E₊ alone, before the normalised one (arXiv:2105.05735)
 
     Everything else as in :class:`ContrastiveAutoencoder`. After ``fit``: ``temperature_``, ``log_normaliser_``,
     ``diagnostics_`` (E₊, E₋, their ratio, effective points, distance to the model; R̂, acceptance and step of the chains).
-    ``converged``: the loss had stopped falling; the chains' R̂ < 1.1, or 100 effective points or more and a log Z that other points
-    confirm within 0.1; E₋/E₊ within 0.1 of 1 where T was trained by likelihood. Else a :class:`NotConvergedWarning`.
+    ``converged``: likelier than a uniform density; the loss had stopped falling; the chains' R̂ < 1.1, or at least 100 effective
+    points and a log Z that other points confirm within 0.1; E₋/E₊ within 0.1 of 1 where T was trained by likelihood. Else a
+    :class:`qad.errors.NotConvergedWarning` says what to change.
     """
 
     losses = ("likelihood", "wasserstein")
@@ -55,10 +57,11 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     def __init__(self, latent: int = 0, encoding: Any = "angle-y", spread: float | str = "purity", rank: float = 2.0,
                  ansatz: Any = "product", layers: int | None = None, shape: tuple[int, ...] | None = None,
                  loss: str = "likelihood", temperature: float | str = "likelihood", sampler: str = "quasi-random",
-                 points: int = 8192, slices: int = 16, chains: int = 512, steps: int = 10, shots: int | None = None,
+                 points: int = 4096, slices: int = 16, chains: int = 512, steps: int = 10, shots: int | None = None,
                  optimizer: str = "adam", optimizer_options: dict[str, Any] | None = None, epochs: int = 300,
                  learning_rate: float | None = None, patience: int = 30, start: float = np.pi, starts: int = 64,
-                 dtype: str = "float64", device: str = "cpu", checkpoint: str | None = None, random_state: int = 0) -> None:
+                 warm_up: int = 100, dtype: str = "float64", device: str = "cpu", checkpoint: str | None = None,
+                 random_state: int = 0) -> None:
         self.latent = latent
         self.encoding = encoding
         self.spread = spread
@@ -81,6 +84,7 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         self.patience = patience
         self.start = start
         self.starts = starts
+        self.warm_up = warm_up
         self.dtype = dtype
         self.device = device
         self.checkpoint = checkpoint
@@ -97,7 +101,7 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
             raise InputError(f"temperature={T!r}: expected a number above 0, or 'likelihood'")
         if self.sampler not in SAMPLERS:
             raise InputError(f"sampler={self.sampler!r}: expected 'quasi-random' or 'langevin'")
-        for name, least in (("points", 2), ("slices", 0), ("chains", 2), ("steps", 2)):
+        for name, least in (("points", 2), ("slices", 0), ("chains", 2), ("steps", 2), ("warm_up", 0)):
             if not _whole(getattr(self, name), least):
                 raise InputError(f"{name}={getattr(self, name)!r}: expected a whole number from {least}")
         if self._trains_temperature and self.optimizer not in ("adam", "natural-gradient", "momentum-natural-gradient"):
@@ -109,7 +113,11 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
                 extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
         weights = self._start(circuit, mean).requires_grad_()
-        log_beta = torch.tensor(-math.log(WARM if self._trains_temperature else self.temperature), dtype=X.dtype, device=X.device)
+        train([weights], lambda _: engine.infidelity(circuit.rows(weights, self.latent), mean), epochs=self.warm_up,
+              learning_rate=self._step(), patience=self.patience, tolerance=1e-5, seed=self.random_state,
+              optimizer=self._optimizer(circuit, X, weights, []))
+        T = WARM if self._trains_temperature else self.temperature
+        log_beta = torch.tensor(-math.log(T), dtype=X.dtype, device=X.device)
         others = [log_beta.requires_grad_()] if self._trains_temperature else []
         chained, transported = self.sampler == "langevin", self.loss == "wasserstein"
         model = (Chains(circuit, X, self.chains, self.steps, self.random_state) if chained
@@ -149,22 +157,24 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         problems = self._problems()
         self.diagnostics_["converged"] = not problems
         if problems:
-            warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning, stacklevel=3)
+            warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning,
+                          stacklevel=3)
 
     def _judged(self, model: QuasiRandom | Chains, sliced: Slices, X: torch.Tensor) -> dict[str, Any]:
         """The trained model by points it was not trained with; sets ``log_normaliser_``."""
         circuit, rows, T = self.circuit(), self.rows(), self.temperature_
         beta = torch.tensor(1 / T, dtype=X.dtype)
         n, f = JUDGES >> max(0, circuit.n_qubits - 12), X.shape[1]
-        points = sobol(n, f, self.random_state + 1, X)
-        E = 1 - readout.fidelities(rows, circuit.encoding, points, circuit.n_qubits).double()
-        log_mean = float((-E / T).logsumexp(0)) - math.log(n)
+        points, log_q = spread_points(X, n, self.random_state + 1)
+        E = 1 - readout.fidelities(rows, circuit.encoding, points, circuit.n_qubits)
+        logits = (-E / T - log_q).double()
+        log_mean = float(logits.logsumexp(0)) - math.log(n)
         self.log_normaliser_ = log_mean + f * math.log(math.pi)
-        w = (-E / T).softmax(0)
+        w = logits.softmax(0)
         e_data = float(engine.infidelity(rows, circuit.mean_state(X)))
         edge = ((X < 0.01 * math.pi) | (X > 0.99 * math.pi)).any(1)
         found = {"temperature": T, "log_likelihood": -e_data / T - self.log_normaliser_, "energy_data": e_data,
-                 "energy_model": float(w @ E), "at_bounds": float(edge.double().mean())}
+                 "energy_model": float(w @ E.double()), "at_bounds": float(edge.double().mean())}
         if isinstance(model, Chains):
             model.run(rows.to(X.device), beta, LAST_STEPS, LAST_STEPS)
             found |= {f"chains_{k}": v for k, v in model.langevin.diagnostics.items()}
@@ -181,19 +191,21 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     def _problems(self) -> list[str]:
         """What speaks against the trained model, and what to change."""
         d, found = self.diagnostics_, []
+        n, off, ratio = d["effective_points"], d["log_normaliser_error"], d["energy_ratio"]
         losses = d["history"]["validation"] or d["history"]["train"]
         if not losses:
             return ["epochs=0 trains nothing"]
+        if not d["log_likelihood"] > -self.n_features_in_ * math.log(math.pi):
+            found.append("it is no likelier than a uniform density: take another random_state or loss='likelihood'")
         late = losses[: max(1, len(losses) - max(1, len(losses) // 10))]
         if len(losses) == self.epochs and not min(late) - min(losses) < STILL * (losses[0] - min(losses)):
             found.append(f"the loss was still falling after {self.epochs} epochs: take more epochs")
         if self.sampler == "langevin" and not (d["chains_r_hat"] or np.inf) < R_HAT:
             found.append(f"the chains' R̂ is {d['chains_r_hat']}: take more steps")
-        if self.sampler == "quasi-random" and not (d["effective_points"] >= LEAST_POINTS and abs(d["log_normaliser_error"]) < OFF):
-            found.append(f"{d['effective_points']:.0f} effective points, log Z off by {d['log_normaliser_error']:.2g}: take more "
-                         "points")
-        if self._trains_temperature and self.loss == "likelihood" and not abs(d["energy_ratio"] - 1) < OFF:
-            found.append(f"E₋/E₊ = {d['energy_ratio']:.2f} at the trained temperature: take more epochs, or another learning_rate")
+        if self.sampler == "quasi-random" and not (n >= LEAST_POINTS and abs(off) < OFF):
+            found.append(f"{n:.0f} effective points, log Z off by {off:.2g}: take more points")
+        if self._trains_temperature and self.loss == "likelihood" and not abs(ratio - 1) < OFF:
+            found.append(f"E₋/E₊ is {ratio:.2f} at the trained temperature: take more epochs, or another learning_rate")
         return found
 
     def log_likelihood(self, X: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
 """Which way does a score point, and do the training events decide it?
 
-An autoencoder maximises F_0, the probability that background leaves the trash qubits in |0…0⟩. Turning trash qubits over by
-X gates makes any other outcome b the one that is asked for, at no cost in qubits. Where background has F_b as large as F_0,
-the optimum is decided by noise: on another training sample it may be the other one, and the score may point the other way.
-With one trash qubit F_1 = 1 - F_0: anomalies become typical. There, on the published circuit (arXiv:2112.04958),
-F_0 = ½ (1 + cos(w_{n-2}/2) cos(w_{n-1}/2) cos x_{n-2} cos x_{n-1}): where the mean of cos x cos x is near zero, its sign decides.
+An autoencoder maximises F_0, the probability that background leaves the trash qubits in |0…0⟩. Turning trash qubits over by X
+gates makes any other outcome b the one that is asked for, at no cost in qubits. Where background has F_b as large as F_0, the
+optimum is decided by noise: on another training sample it may be the other one, and the score may point the other way. With
+one trash qubit F_1 = 1 - F_0: anomalies become typical. There, on the published circuit (arXiv:2112.04958), F_0 = ½ (1 +
+cos(w/2) cos(w'/2) cos x cos x') of the last two features: where the mean of cos x cos x' is near zero, its sign decides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -45,25 +46,32 @@ class Direction(NamedTuple):
                 f"{self.rival}, {self.z:.1f} standard errors")
 
 
-def trash_probabilities(circuit: Circuit, weights: torch.Tensor, X: torch.Tensor, latent: int) -> torch.Tensor:
-    """F_b(x) = Σ_k |⟨k, b|U|φ(x)⟩|² of every outcome b of the trash qubits, ``(events, 2^trash)``; column 0 is the fidelity."""
-    parts = []
+def _chunks(circuit: Circuit, weights: torch.Tensor, X: torch.Tensor, latent: int) -> Iterator[torch.Tensor]:
     for chunk in engine.events(X).split(engine.chunk_size(circuit.n_qubits)):
         program = circuit.program.to(chunk.device, chunk.dtype)
         psi = through(program, program.angles(weights.detach().to(chunk)), circuit.states(chunk))
-        parts.append(psi.abs().square().reshape(len(chunk), 2**latent, -1).sum(1))
-    return torch.cat(parts)
+        yield psi.abs().square().reshape(len(chunk), 2**latent, -1).sum(1)
 
 
-def direction(circuit: Circuit, weights: torch.Tensor, X: torch.Tensor, latent: int) -> Direction:
+def trash_probabilities(circuit: Circuit, weights: torch.Tensor, X: torch.Tensor, latent: int) -> torch.Tensor:
+    """F_b(x) = Σ_k |⟨k, b|U|φ(x)⟩|² of every outcome b of the trash qubits, ``(events, 2^trash)``; column 0 is the fidelity."""
+    return torch.cat(list(_chunks(circuit, weights, X, latent)))
+
+
+def direction(circuit: Circuit, weights: torch.Tensor, X: torch.Tensor, latent: int, most: int = 20_000) -> Direction:
     """How surely background ``X`` decides the direction of the score 1 - F_0, from background alone.
 
-    weights  trained; the events that trained them will do, for the test asks whether they could have chosen
-    X        encoding's inputs ``(events, …)``, two events or more
+    weights  trained; the events that trained them will do, for the question is whether they could have chosen otherwise
+    X        the encoding's inputs ``(events, …)``, two events or more
+    most     events that are asked, spread evenly; with more, z would be larger by the root of their number
     """
-    F = trash_probabilities(circuit, weights, X, latent).double()
-    over = F[:, :1] - F[:, 1:]
-    mean, error = over.mean(0), over.std(0) / len(over) ** 0.5
-    z = mean / error.clamp_min(torch.finfo(torch.float64).tiny ** 0.5)
+    X = X[torch.linspace(0, len(X) - 1, most, device=X.device).long()] if len(X) > most else X
+    n, total, squares = len(X), 0.0, 0.0
+    for F in _chunks(circuit, weights, X, latent):
+        over = (F[:, :1] - F[:, 1:]).double()
+        total, squares = total + over.sum(0), squares + over.square().sum(0)
+    mean = total / n
+    error = ((squares / n - mean**2).clamp_min(0) / (n - 1)).sqrt()
+    z = mean / error.clamp_min(1e-12)
     b = int(z.argmin())
-    return Direction(float(z[b]), float(mean[b]), format(b + 1, f"0{circuit.n_qubits - latent}b"), len(over))
+    return Direction(float(z[b]), float(mean[b]), format(b + 1, f"0{circuit.n_qubits - latent}b"), n)

@@ -21,7 +21,7 @@ def table():
     rng = np.random.default_rng(0)
     common = rng.gamma(2, 1, (900, 1))
     X = np.hstack([common, common, 0 * common]) + rng.gamma(2, 0.5, (900, 3))
-    return X[:500], X[500:700], X[700:] + [2, -1, 2]
+    return X[:500], X[500:700], X[700:] + np.array([2, -1, 2])
 
 
 def states(model, X):

@@ -12,7 +12,8 @@ from sklearn import cluster, svm
 
 from qad import detector
 from qad.errors import InputError
-from qad.quantum import encodings, kernel
+from qad.quantum import encodings
+from qad.quantum import fidelity_kernel as kernel
 from qad.quantum.kernel_machine import distances, kernel_k_means
 
 TABULAR = [n for n in encodings.names() if encodings.get(n).takes == "tabular"]

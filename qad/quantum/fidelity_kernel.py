@@ -40,7 +40,7 @@ def rows(encoding: Encode, A: torch.Tensor, references: torch.Tensor, n_qubits: 
     """
     if references.ndim != 2 or references.shape[1] != 2**n_qubits:
         raise InputError(f"reference states of shape {tuple(references.shape)}: expected (events, {2**n_qubits}), as "
-                         "qad.quantum.kernel.encoded gives them")
+                         "qad.quantum.fidelity_kernel.encoded gives them")
     A = engine.events(A)
     fitting = min(engine.chunk_size(n_qubits, memory), memory // (32 * max(len(references), 1)))
     for chunk in A.split(max(1, fitting)):
