@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from qad import networks
 from qad.detector import Detector
-from qad.errors import DeadParameterWarning, InputError, did_you_mean
-from qad.quantum import ansatze, diagnostics, encodings, engine, optimizers, readout
+from qad.errors import DeadParameterWarning, DirectionWarning, InputError, did_you_mean
+from qad.quantum import ansatze, diagnostics, encodings, engine, optimizers, orientation, readout
 from qad.quantum.circuit import Circuit
 from qad.quantum.geometry import Metric, Overlap, score_jacobian
 from qad.quantum.mean_state import MeanState
@@ -206,6 +206,7 @@ class QuantumAutoencoder(Detector):
             "purity": float(mean.weights.square().sum()),
             "lost": mean.lost,
             "history": history,  # of the loss that was minimised; the figures above are infidelities
+            **self._direction(circuit, weights, events),
         }
 
     def _objective(self, circuit: Circuit, events: torch.Tensor) -> MeanState:
@@ -214,6 +215,17 @@ class QuantumAutoencoder(Detector):
 
     def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState) -> None:
         """What a score needs besides the kept rows: nothing here."""
+
+    def _direction(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> dict[str, Any]:
+        """Whether the background decides which way a trained score points: for ``diagnostics_``, and a warning where not."""
+        if not self.learns:
+            return {}
+        found = orientation.direction(circuit, weights, events, self.latent)
+        if not found.determined:
+            warnings.warn(f"the background does not decide which way the score points: {found}. Trained on other events it may "
+                          "call anomalies typical; take more trash qubits, features off the middle of their range, or more "
+                          "events", DirectionWarning, stacklevel=4)
+        return {"direction": found._asdict()}
 
     def _check_encoding(self, circuit: Circuit, few: torch.Tensor) -> None:
         """Each event by itself: an encoding that takes x[i] for x[..., i] mixes them."""

@@ -167,6 +167,9 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
         else:
             super()._count(circuit, weights, events)
 
+    def _direction(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> dict[str, Any]:
+        return {}  # what is asked for is not the largest ρ̄ alone
+
     def _basis(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState) -> torch.Tensor:
         """All rows of U, ``(2^n, 2^n)``."""
         if not self._ideal:

@@ -92,7 +92,7 @@ class Chains:
         """Move the chains under the present energy."""
         rows = rows.detach()
         self.points = self.langevin.run(lambda x: 1 - engine.fidelities(rows, self.circuit.states(x)), steps, burn_in=burn_in,
-                                        temperature=1 / float(beta))
+                                        temperature=1 / float(beta.detach()))
 
     def advance(self, rows: torch.Tensor, beta: torch.Tensor) -> None:
         """Half of the steps adapt the step size, half are taken with it."""

@@ -17,7 +17,7 @@ import numpy as np
 from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.circuit import ParameterExpression
 from qiskit.providers import BackendV2
-from qiskit.transpiler import InstructionProperties, Target
+from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 from qiskit_aer.noise.device import basic_device_gate_errors, basic_device_readout_errors
@@ -65,7 +65,7 @@ class Machine:
         """The laid-out qubits that are read out, most significant bit first."""
         read = {self.circuit.find_bit(step.clbits[0]).index: self.circuit.find_bit(step.qubits[0]).index
                 for step in self.circuit.data if step.operation.name == "measure"}
-        return [self.layout.index(read[bit]) for bit in range(len(read))]
+        return [self.layout.index(read[bit]) for bit in reversed(range(len(read)))]
 
     @cached_property
     def _parts(self) -> tuple[QuantumCircuit, np.ndarray | None]:
@@ -87,8 +87,8 @@ class Machine:
         if not tail:
             first.save_probabilities(self._read[::-1])
             return first, None
-        first.save_density_matrix()
         rest = QuantumCircuit(n)
+        first.save_density_matrix()
         for operation, qubits in reversed(tail):
             rest.append(operation, qubits)
         rest.save_superop()
@@ -220,9 +220,8 @@ def _of_target(target: Target, layout: tuple[int, ...], isa: QuantumCircuit) -> 
                    qubit_properties=[target.qubit_properties[q] for q in layout] if target.qubit_properties else None)
     for name in isa.count_ops():
         if name != "barrier" and target.instruction_supported(name):
-            properties: dict[tuple[int, ...], InstructionProperties | None] = {
-                tuple(place[q] for q in qubits): p for qubits, p in (target[name] or {}).items()
-                if qubits is not None and place.keys() >= set(qubits)}
+            properties = {tuple(place[q] for q in qubits): p for qubits, p in (target[name] or {}).items()
+                          if qubits is not None and place.keys() >= set(qubits)}
             small.add_instruction(target.operation_from_name(name), properties or None)
     model = NoiseModel(basis_gates=list(small.operation_names))
     for qubits, error in basic_device_readout_errors(target=small):
