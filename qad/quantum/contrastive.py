@@ -233,7 +233,25 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
 
 def _undo(vector: np.ndarray, weights: Any, wires: Any) -> None:
     """The inverse of preparing ``vector``: takes it to |0…0⟩."""
-    qml.adjoint(qml.MottonenStatePreparation)(vector, wires=wires)
+    largest = vector[np.abs(vector).argmax()]
+    real = vector * (np.conj(largest) / abs(largest))
+    if np.abs(real.imag).max() < 1e-9:  # as product states of RY give: half the CNOTs
+        qml.adjoint(_prepare_real)(real.real, wires)
+    else:
+        qml.adjoint(qml.MottonenStatePreparation)(vector, wires=wires)
+
+
+def _prepare_real(vector: np.ndarray, wires: Any) -> None:
+    """A real state by a tree of controlled RY with 2^n - 2 CNOTs; the last carry the signs (Möttönen, quant-ph/0407010)."""
+    norms = [vector]
+    while len(norms[-1]) > 1:
+        norms.append(np.hypot(norms[-1][0::2], norms[-1][1::2]))
+    for q, level in enumerate(reversed(norms[:-1])):
+        angles = 2 * np.arctan2(level[1::2], level[0::2])
+        if q == 0:
+            qml.RY(angles[0], wires=wires[0])
+        else:
+            qml.SelectPauliRot(angles, control_wires=wires[:q], target_wire=wires[q], rot_axis="Y")
 
 
 def _apply(matrix: np.ndarray, weights: Any, wires: Any) -> None:
