@@ -25,7 +25,8 @@ class Langevin:
     low, high  bounds, ``(d,)``
     chains     that a run moves
     buffer     points kept, of which a run draws its chains (arXiv:1903.08689); by default as many as chains
-    restart    share of a run's chains that begin anew, uniformly or at events given to ``run``
+    restart    share of a run's chains that begin anew, uniformly or at events given to ``run``; these are exact only after
+               a burn-in that is long enough for them, the others are from run to run
     jumps      share of steps that propose a point uniform in the box
     step       h at the beginning, in units of the box's width squared
     seed       of all random numbers

@@ -11,8 +11,9 @@ class Slices:
     """Mean over slices of W₁ = ∫|F_events(t) - F_points(t)| dt, F the distribution functions along a slice.
 
     The slices are the axes and ``directions`` random unit vectors. Between two neighbouring points the events' F enters by
-    its exact mean, which makes a step's cost independent of the number of events; the distance is then low by less than
-    the mean gap between points. Wasserstein loss of normalised autoencoders: arXiv:2510.02168.
+    its exact mean, which makes a step's cost independent of the number of events; the distance is then low by
+    at most Σ gap · (the events' share in it), little where points are dense among events. Wasserstein loss of normalised
+    autoencoders: arXiv:2510.02168.
 
     events  ``(n, d)``
     """

@@ -31,7 +31,7 @@ from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
 from qad.data.splits import hold_out, split
 from qad.data.store import read
-from qad.errors import DeadParameterWarning, DirectionWarning, InputError, WriteError
+from qad.errors import DeadParameterWarning, DirectionWarning, InputError, NotConvergedWarning, WriteError
 from qad.persistence import atomic_write
 from qad.representations import Representation
 
@@ -141,6 +141,7 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             raise InputError(f"sample '{name}' ({file}): {error}") from None
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
     _check_distinct(fingerprints)
+    _check_apart(parts)
     cells, skipped = plan(study, root, fingerprints)
     if not cells:
         reasons = "; ".join(f"{s['detector']} {s['reason']}" for s in skipped)
@@ -188,6 +189,25 @@ def _check_distinct(fingerprints: dict[str, dict[str, str]]) -> None:
             if fingerprint in seen:
                 raise InputError(f"the {part} events of sample '{name}' are those of {seen[fingerprint]}; they must differ")
             seen[fingerprint] = f"sample '{name}' ({part})"
+
+
+def _check_apart(parts: dict[str, dict[str, Sample]]) -> None:
+    """The same events under two names, or through two cuts of one file: by their contents, event by event."""
+    def events(sample: Sample) -> set[int]:
+        columns = [np.ascontiguousarray(a).reshape(len(sample), -1).view(np.uint8)
+                   for a in (sample.particles, sample.features) if a.size]
+        return {hash(row.tobytes()) for row in np.concatenate(columns, 1)} if columns else set()
+
+    seen: list[tuple[str, str, set[int]]] = []
+    for name, kinds in parts.items():
+        for part in (k for k in ("train", "test") if len(kinds[k])):
+            here = events(kinds[part])
+            for other, kind, there in seen:
+                # rounded features may coincide by chance
+                if (shared := len(here & there)) > 0.01 * min(len(here), len(there)):
+                    raise InputError(f"{shared} of the {part} events of sample '{name}' are {kind} events of sample '{other}'; "
+                                     "they must differ: give other files, or cuts that exclude each other")
+            seen.append((name, part, here))
 
 
 def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> tuple[list[Cell], list[dict[str, str]]]:
@@ -282,7 +302,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
     start = time.perf_counter()
     with warnings.catch_warnings():
-        for category in (DeadParameterWarning, DirectionWarning):  # stand in the record
+        for category in (DeadParameterWarning, DirectionWarning, NotConvergedWarning):  # stand in the record
             warnings.simplefilter("ignore", category)
         model.fit(background[kept], validation=background[held] if len(held) else None)
     fit_seconds = time.perf_counter() - start

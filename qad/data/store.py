@@ -184,7 +184,7 @@ def write(sample: Sample, path: str | Path) -> None:
 
 
 def _there(path: Path) -> None:
-    public = path.suffix in FORMATS
+    public = path.suffix.lower() in FORMATS
     if not path.exists():
         raise InputError(f"{path} does not exist; " + ("say where it is" if public else
                          f"make one with  qad simulate jets --process qcd -o {path.name}"))
@@ -198,7 +198,7 @@ def _there(path: Path) -> None:
 def _public(path: Path) -> Sample | None:
     """The sample at ``path`` if its name ends as a public format's does."""
     _there(path)
-    return FORMATS[path.suffix](path) if path.suffix in FORMATS else None
+    return FORMATS[path.suffix.lower()](path) if path.suffix.lower() in FORMATS else None
 
 
 def _open(path: Path) -> h5py.File:

@@ -34,9 +34,10 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
 
     latent       qubits kept; 0: every qubit is trash, and U maps one state, the background's most typical, to |0…0⟩
     encoding     a name from ``qad.quantum.encodings.names()`` that takes angles, or a function ``f(x, wires)``
-    spread       s [rad per s.d.]; ``purity``: the s at which 1/Tr ρ̄² = ``rank``, chosen on background alone
+    spread       s [rad per s.d.]; ``purity``: the s at which 1/Tr ρ̄² = ``rank``, chosen on background alone; the widest, 2,
+                 where so few features or events do not reach it (``rank_`` says what they reach)
     reference    σ: a name from ``qad.quantum.references.REFERENCES``
-    contrast     λ, from 0
+    contrast     λ from 0 to 1; near 1 the top eigenvector may turn to what is rare in ρ̄ and rarer in σ
     unitary      ``eigenvectors``: the optimum itself; ``circuit``: the ansatz, trained
     starts       random weights of which the best begins the training
     score_as     a name from ``qad.quantum.outcomes.SCORES``; ``epsilon`` is their ε
@@ -103,10 +104,13 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
             raise InputError("score_as='trash-populations' asks qubit by qubit, and the order of eigenvectors is no qubits: "
                              "take unitary='circuit'")
         references.get(self.reference)
-        for name, least in (("contrast", 0.0), ("epsilon", 0.0), ("rank", 1.0)):
+        for name, least, most in (("contrast", 0.0, 1.0), ("epsilon", 0.0, 1.0), ("rank", 1.0, np.inf)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value < np.inf:
-                raise InputError(f"{name}={value!r}: expected a number from {least:g}")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value <= most:
+                upto = f" to {most:g}" if most < np.inf else ""
+                raise InputError(f"{name}={value!r}: expected a number from {least:g}{upto}")
+        if self.epsilon == 0 and self.score_as in ("inverse", "relative-entropy"):
+            raise InputError(f"epsilon=0: score_as='{self.score_as}' is infinite where no background was; expected above 0")
         if not isinstance(self.starts, int | np.integer) or self.starts < 1:
             raise InputError(f"starts={self.starts!r}: expected a whole number from 1")
         if self.spread != "purity" and not (isinstance(self.spread, int | float | np.number) and 0 < self.spread < np.inf):
@@ -127,7 +131,8 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
             psi = circuit.states(self._tensor(self.inputs(X)))
             # Tr ρ̄² from the smaller of Σ_xy |φ⟩⟨φ| and ⟨φ(x)|φ(y)⟩
             gram = psi.mT @ psi.conj() if len(psi) > psi.shape[1] else psi @ psi.mH
-            if 1 / float((gram / len(psi)).abs().square().sum()) < self.rank:
+            self.rank_ = 1 / float((gram / len(psi)).abs().square().sum())
+            if self.rank_ < self.rank:
                 low = self.spread_
             else:
                 high = self.spread_
@@ -192,8 +197,14 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
         self.outcomes_ = outcomes.weights(self.score_as, q, s, self._lambda, self.epsilon, self.latent)
 
     def probabilities(self, X: np.ndarray) -> np.ndarray:
-        """Exact p_k(x) = |⟨k|U|φ(x)⟩|² of every bit string, ``(n, 2^n)``; fitted with another score than ``infidelity``."""
+        """Exact p_k(x) = |⟨k|U|φ(x)⟩|² of every bit string, ``(n, 2^n)``.
+
+        Raises :class:`InputError` if it was fitted with score ``infidelity``, which needs the kept rows alone.
+        """
         circuit = self.circuit()
+        if self.outcomes_ is None:
+            raise InputError("score_as='infidelity' keeps no more than the kept rows of U: fit with score_as='mean-fidelity', "
+                             "or another score of the whole distribution")
         rows = torch.complex(torch.from_numpy(self.basis_real_), torch.from_numpy(self.basis_imag_))
         angles = self._tensor(self.inputs(X)).cpu()
         with torch.no_grad():

@@ -85,7 +85,8 @@ class Chains:
     def __init__(self, circuit: Circuit, events: torch.Tensor, chains: int, steps: int, seed: int) -> None:
         edge = torch.zeros(events.shape[1], dtype=events.dtype, device=events.device)
         self.circuit, self.steps = circuit, steps
-        self.langevin = Langevin(edge, edge + math.pi, chains=chains, seed=seed)
+        # a chain begun anew would need more steps than it gets; the jumps go between the modes
+        self.langevin = Langevin(edge, edge + math.pi, chains=chains, restart=0, seed=seed)
         self.points = self.langevin.points
 
     def run(self, rows: torch.Tensor, beta: torch.Tensor, steps: int, burn_in: int) -> None:

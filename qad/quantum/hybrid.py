@@ -99,6 +99,18 @@ class HybridAutoencoder(Detector):
             return torch.cat([self._angles(x) for x in networks.tensor(X, torch.float64).split(CHUNK)]).numpy()
 
     def _check_settings(self) -> None:
+        whole = {"qubits": 2, "latent": 1, "epochs": 0, "batch_size": 1, "patience": 1, "random_state": 0}
+        for name, least in whole.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InputError(f"{name}={value!r}: expected a whole number from {least}")
+        for name in ("beta", "learning_rate"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float | np.number):
+                raise InputError(f"{name}={getattr(self, name)!r}: expected a number")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate={self.learning_rate}: expected a number above 0")
+        if isinstance(self.hidden, int | str):
+            raise InputError(f"hidden={self.hidden!r}: expected a list of layer sizes, such as [20, 16, 12]")
         if not 1 <= self.latent < self.qubits:
             raise InputError(f"latent={self.latent}: expected 1 to {self.qubits - 1}, fewer than the {self.qubits} qubits, so "
                              "that some are trash")

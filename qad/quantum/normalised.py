@@ -21,8 +21,8 @@ from qad.training import train
 from qad.transport import Slices
 
 SAMPLERS = ("quasi-random", "langevin")
-#: Where a trained temperature begins; points that judge the trained model; events whose distance to it is told.
-WARM, JUDGES, JUDGED = 0.25, 2**17, 20_000
+#: Where a trained temperature begins; points that judge the trained model.
+WARM, JUDGES = 0.25, 2**17
 #: Steps of the chains after training, as many before them; what converged means (``NormalisedAutoencoder``).
 LAST_STEPS, R_HAT, LEAST_POINTS, OFF, STILL = 300, 1.1, 100, 0.1, 0.01
 

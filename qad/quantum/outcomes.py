@@ -25,8 +25,6 @@ def weights(score: str, populations: np.ndarray, reference: np.ndarray, contrast
     trash = (len(k).bit_length() - 1) - latent
     ones = np.bitwise_count(k & (2**trash - 1))  # the first qubits, the latent ones, are the most significant bits
     match score:
-        case "infidelity":
-            return (ones > 0).astype(float)
         case "mean-fidelity":
             return 1 - (populations - contrast * reference)
         case "relative-entropy":

@@ -137,14 +137,25 @@ def _inverted(summaries: Sequence[Summary]) -> list[str]:
     return out
 
 
+#: What is asked of the kept rows, which a circuit with weights zero or random does not know.
+ASKED = ("contrast", "reference", "unitary", "starts", "epsilon")
+
+
 def _circuit(s: Summary) -> dict[str, Any]:
     record = s.rows[0].run.record
-    return {**{k: v for k, v in record["detector"]["params"].items() if k not in TRAINING}, "n_train": record.get("n_train")}
+    shared = {k: v for k, v in record["detector"]["params"].items() if k not in (*TRAINING, *ASKED)}
+    return {**shared, "n_train": record.get("n_train")}
 
 
 def _role(s: Summary) -> str:
     """``untrained``, ``ceiling``, … of a control ``quantum-…-untrained``."""
     return s.rows[0].run.record["detector"]["use"].rpartition("-")[2]
+
+
+def _floor(s: Summary) -> float:
+    """Least loss of any unitary on what ``s`` was asked for, mean over the seeds; NaN if unknown."""
+    notes = [r.run.record["diagnostics"].get("loss_at_ceiling", math.nan) for r in s.rows]
+    return sum(notes) / len(notes)
 
 
 def _training(summaries: Sequence[Summary]) -> list[str]:
@@ -157,7 +168,8 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
                   if (o.train, o.signal, o.representation) == (s.train, s.signal, s.representation)
                   and o.family == "quantum" and o.kind == "control" and _circuit(o) == _circuit(s)}
         where = f"{s.name}, {s.train} → {s.signal}"
-        if "untrained" in beside:
+        trained = s.rows[0].run.record["detector"]["params"].get("unitary", "circuit") == "circuit"
+        if "untrained" in beside and trained:
             control = beside["untrained"]
             d = s.minus(control)
             gain = "gains something" if d.z > NEEDED else "loses something" if d.z < -NEEDED else "gains nothing"
@@ -169,6 +181,8 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
             gap = sum(n["distance_to_ceiling"] for n in notes) / len(notes)
             floor = sum(n["loss_at_ceiling"] for n in notes) / len(notes)
             reached = beside.get("ceiling")
+            if reached and abs(floor - _floor(reached)) > 1e-9:  # the ceiling of another objective, without contrast say
+                reached = None
             detects = f"; that unitary finds {s.signal} with AUC {reached.mean['auc']:.4f}" if reached else ""
             zero = sum(n["loss_at_zero"] for n in notes) / len(notes)
             out.append(f"{s.name}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), "

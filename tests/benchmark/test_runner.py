@@ -17,6 +17,7 @@ from qad.benchmark.runner import Inputs, Reporter
 from qad.benchmark.runs import is_whole
 from qad.detector import Detector
 from qad.errors import InputError
+from qad.representations import Representation
 
 
 class Counting(Reporter):
@@ -234,3 +235,32 @@ def test_a_file_that_is_not_there_is_one_sentence_and_the_data_folder_is_searche
     with pytest.raises(InputError, match="--data FOLDER"):
         run_study(study, tmp_path / "runs", tmp_path)
     assert read_runs(run_study(study, tmp_path / "runs", Path(toy_files["qcd"]["file"]).parent))
+
+
+class Remembers(Representation):
+    """Learns how many events it was given."""
+
+    def _fit(self, X):
+        self.n_ = len(X)
+
+    def _transform(self, X):
+        return np.full((len(X), 1), float(self.n_)) + np.random.default_rng(0).normal(size=(len(X), 1))
+
+
+def test_a_first_step_that_learns_sees_the_few_events_alone(tmp_path, write_study):
+    study = load_study(write_study(train=["qcd"], seeds=[0], detectors=[{"use": "mahalanobis", "events": 40}], representations={
+        "learned": {"steps": [{"use": "tests.benchmark.test_runner:Remembers"}]}}))
+    parts = {n: qad.data.split(qad.read(s.file), {"train": 300, "test": 200}, 0) for n, s in study.samples.items()}
+    steps, background, _ = Inputs(study, parts).arrays("learned", "qcd", True, 40, 0)
+    assert steps[0].n_ == len(background) == 40
+    steps, background, _ = Inputs(study, parts).arrays("learned", "qcd", True, None, 0)
+    assert steps[0].n_ == len(background) == 300
+
+
+def test_the_same_events_under_two_names_are_refused(tmp_path, write_study, toy_files):
+    """Another spelling of the path and other sizes: neither the study's text nor the fingerprints of the parts agree."""
+    again = Path(toy_files["qcd"]["file"])
+    samples = {"qcd": toy_files["qcd"], "top": {"file": str(again.parent / ".." / again.parent.name / again.name), "test": 150}}
+    study = load_study(write_study(samples=samples, train=["qcd"], detectors=[{"use": "mahalanobis"}]))
+    with pytest.raises(InputError, match=r"events of sample 'top' are .* events of sample 'qcd'"):
+        run_study(study, tmp_path / "runs", tmp_path / "data")

@@ -9,7 +9,7 @@ from qiskit.quantum_info import Statevector
 from qad import detector, load, save
 from qad.errors import InputError
 from qad.metrics import auc
-from qad.quantum import export, references
+from qad.quantum import export, outcomes, references
 from qad.quantum.contrastive import ContrastiveAutoencoder, _completed, _measured
 from qad.quantum.controls import CeilingContrastive, RandomContrastive, UntrainedContrastive
 from qad.quantum.outcomes import SCORES
@@ -171,6 +171,42 @@ def test_measured_shares_are_multinomial():
     assert abs(pull.mean()) < 0.03 and abs(pull.std() - 1) < 0.03
 
 
+def test_weights_of_bit_strings_look_at_the_trash_qubits():
+    """Three qubits, the first kept: of 0b101 one of two trash qubits is 1."""
+    q = np.full(8, 0.125)
+    assert outcomes.weights("trash-populations", q, q, 0.0, 0.0, 1).tolist() == [0, 0.5, 0.5, 1, 0, 0.5, 0.5, 1]
+    assert outcomes.weights("trash-populations", q, q, 0.0, 0.0, 0)[5] == pytest.approx(2 / 3)
+
+
+def test_equally_likely_bit_strings_have_noise_of_their_own():
+    x = np.random.default_rng(0).uniform(0.2, 0.3, (3000, 1))
+    noise = _measured(np.hstack([x, x, 1 - 2 * x]), 100, 0)[:, :2] - x
+    assert np.corrcoef(noise.T)[0, 1] == pytest.approx(-1 / 3, abs=0.06)  # multinomial: -p/(1 - p)
+
+
+def test_probabilities_need_a_score_of_the_whole_distribution():
+    with pytest.raises(InputError, match="kept rows"):
+        ContrastiveAutoencoder().fit(np.random.default_rng(0).normal(size=(40, 2))).probabilities(np.zeros((1, 2)))
+
+
+def test_widened_events_are_twice_as_far_from_their_mean():
+    angles = torch.tensor([[1.0], [1.4], [2.1]], dtype=torch.float64)
+    circuit = ContrastiveAutoencoder().fit(np.random.default_rng(0).normal(size=(40, 1))).circuit()
+    expected = circuit.mean_state(torch.tensor([[0.5], [1.3], [2.7]], dtype=torch.float64)).dense()
+    found = references.get("widened")(circuit, angles, circuit.mean_state(angles), None).dense()
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+
+
+def test_training_with_validation_reads_the_training_events_out(table):
+    train, held, _ = table
+    model = ContrastiveAutoencoder(unitary="circuit", epochs=5, score_as="mean-fidelity").fit(train, validation=held)
+    psi = states(model, train)
+    rows = model.basis_real_ + 1j * model.basis_imag_
+    rho = psi.T @ psi / len(psi)
+    q, s = (np.einsum("ki,ij,kj->k", rows, r, rows.conj()).real for r in (rho, reduced(rho)))
+    np.testing.assert_allclose(model.outcomes_, 1 - (q - 0.75 * s), atol=1e-10)
+
+
 def test_rows_are_completed_to_a_unitary():
     rows = torch.linalg.qr(torch.randn(8, 8, dtype=torch.complex128, generator=torch.Generator().manual_seed(0)))[0][:2]
     U = _completed(rows, 2)
@@ -198,6 +234,8 @@ def test_saved_and_loaded(table, tmp_path):
 @pytest.mark.parametrize(("params", "sentence"), [
     ({"contrast": -1}, "contrast=-1: expected a number from 0"),
     ({"contrast": True}, "contrast=True"),
+    ({"contrast": 1.5}, "from 0 to 1"),
+    ({"epsilon": 0, "score_as": "inverse"}, "epsilon=0"),
     ({"spread": "narrow"}, "or 'purity'"),
     ({"spread": 0}, "above 0"),
     ({"rank": 0.5}, "rank=0.5: expected a number from 1"),
