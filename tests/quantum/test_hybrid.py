@@ -170,7 +170,8 @@ def test_one_feature_and_jets(qcd_toys, top_toys):
 
 
 @pytest.mark.parametrize(("params", "sentence"), [
-    ({"latent": 4}, "expected 1 to 3"), ({"latent": 0}, "whole number from 1"), ({"epochs": -1}, "epochs=-1"), ({"hidden": 5}, "a list"), ({"hidden": (0,)}, "positive layer sizes"),
+    ({"latent": 4}, "expected 1 to 3"), ({"latent": 0}, "whole number from 1"), ({"epochs": -1}, "epochs=-1"),
+    ({"hidden": 5}, "a list"), ({"hidden": (0,)}, "positive layer sizes"),
     ({"beta": -1.0}, "at least 0"), ({"beta": float("nan")}, "at least 0"), ({"qubits": 99, "latent": 2}, "expected 1 to"),
     ({"ansatz": "strongly-entangeling"}, "did you mean")])
 def test_mistakes_are_one_sentence(params, sentence):
