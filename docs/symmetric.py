@@ -72,6 +72,8 @@ def values(table: Table, pairs: list[tuple[str, str]]) -> Iterator[str]:
 def told(a: Summary, b: Summary) -> str:
     """A paired difference: value ± error (s.d.)."""
     d = a.minus(b)
+    if d.error != d.error:
+        return f"{d.value:+.4f} (other test events)"
     return f"{d.value:+.4f} ± {d.error:.4f} ({d.z:+.1f})"
 
 
@@ -79,14 +81,13 @@ def against(table: Table, pairs: list[tuple[str, str]], mine: str) -> Iterator[s
     """``mine`` minus the best of the equals in each direction, minus its classical twin; and the best of everything else."""
     yield from head(["direction", f"AUC of {mine}", "best equal", "its AUC", "difference, paired (s.d.)", "minus the twin",
                      "best other control"])
-    twin = next(d for d in table if d.startswith(TWIN))
     for pair in pairs:
         here = {d: s[pair] for d, s in table.items()}
         best, other = (max((s for d, s in here.items() if not is_ours(d) and not d.startswith(TWIN)
                             and d.startswith(EQUALS) is equal), key=lambda s: s.mean["auc"]) for equal in (True, False))
-        me = here[mine]
+        me, twin = here[mine], max((s for d, s in here.items() if d.startswith(TWIN)), key=lambda s: s.mean["auc"])
         yield row([f"{pair[0]} → {pair[1]}", f"{me.mean['auc']:.4f}", best.detector, f"{best.mean['auc']:.4f}",
-                   told(me, best), told(me, here[twin]), f"{other.detector} {other.mean['auc']:.4f}"])
+                   told(me, best), told(me, twin), f"{other.detector} {other.mean['auc']:.4f}"])
 
 
 def worst(table: Table, pairs: list[tuple[str, str]]) -> Iterator[str]:
