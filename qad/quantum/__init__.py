@@ -2,11 +2,16 @@
 
 from qad.quantum.autoencoder import QuantumAutoencoder
 from qad.quantum.circuit import Circuit
+from qad.quantum.contrastive import ContrastiveAutoencoder
 from qad.quantum.controls import CeilingUnitary, RandomCircuit, UntrainedCircuit
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
 from qad.quantum.geometry import Metric, Overlap, metric_tensor
+from qad.quantum.hybrid import HybridAutoencoder
+from qad.quantum.kernel_machine import QuantumKMeans, QuantumOneClassSVM
 from qad.quantum.mean_state import MeanState
+from qad.quantum.normalised import NormalisedAutoencoder
 from qad.quantum.optimizers import QNSPSA, NaturalGradient, QBang
 
-__all__ = ["CeilingUnitary", "Circuit", "FeatureAutoencoder", "MeanState", "Metric", "NaturalGradient", "Overlap", "QBang",
-           "QNSPSA", "QuantumAutoencoder", "RandomCircuit", "UntrainedCircuit", "metric_tensor"]
+__all__ = ["CeilingUnitary", "Circuit", "ContrastiveAutoencoder", "FeatureAutoencoder", "HybridAutoencoder", "MeanState",
+           "Metric", "NaturalGradient", "NormalisedAutoencoder", "Overlap", "QBang", "QNSPSA", "QuantumAutoencoder",
+           "QuantumKMeans", "QuantumOneClassSVM", "RandomCircuit", "UntrainedCircuit", "metric_tensor"]

@@ -15,9 +15,12 @@ from qad.quantum import engine, outcomes, readout, references
 from qad.quantum.autoencoder import QuantumAutoencoder, _uniform
 from qad.quantum.circuit import Circuit
 from qad.quantum.mean_state import MeanState
+from qad.training import train
 
 #: Events that the angle scale is chosen on, and between which scales.
 PURITY_EVENTS, NARROW, WIDE = 1000, 0.02, 2.0
+#: Of the random starts so many are trained for a few steps before one is chosen.
+TRIED, STEPS = 8, 60
 #: Beyond e^±30 an angle is 0 or π to machine precision, and e^710 would overflow.
 FAR = 30.0
 #: Up to here all 2^n eigenvectors are computed.
@@ -39,7 +42,7 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
     reference    σ: a name from ``qad.quantum.references.REFERENCES``
     contrast     λ from 0 to 1; near 1 the top eigenvector may turn to what is rare in ρ̄ and rarer in σ
     unitary      ``eigenvectors``: the optimum itself; ``circuit``: the ansatz, trained
-    starts       random weights of which the best begins the training
+    starts       random weights; the best few are trained for some steps, and the best of these goes on
     score_as     a name from ``qad.quantum.outcomes.SCORES``; ``epsilon`` is their ε
     shots        None: exact; else every event is measured this many times
 
@@ -151,7 +154,13 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
         drawn = [self._random_weights(circuit.shape, seed=i) for i in range(self.starts)]
         with torch.no_grad():
             losses = [float(engine.infidelity(circuit.rows(w, self.latent), mean)) for w in drawn]
-        return drawn[int(np.argmin(losses))]
+        tried = []
+        for i in np.argsort(losses)[:TRIED]:  # the largest ρ̄ - λσ near the start may be a small one: the score would invert
+            weights = drawn[i].requires_grad_()
+            history = train([weights], lambda _, w=weights: engine.infidelity(circuit.rows(w, self.latent), mean),
+                            epochs=STEPS, learning_rate=0.1, patience=STEPS)
+            tried.append((min(history.train, default=np.inf), weights.detach()))
+        return min(tried, key=lambda t: t[0])[1]
 
     def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
                 extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:

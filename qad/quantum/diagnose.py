@@ -29,6 +29,9 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
     """
     if not isinstance(model, QuantumAutoencoder):
         raise InputError(f"{type(model).__name__} is no quantum autoencoder: there is no circuit to look at")
+    if getattr(model, "_ideal", False):
+        raise InputError("this model is the optimum itself, top eigenvectors and no circuit: there is nothing to diagnose; "
+                         "fit with unitary='circuit' to look at a circuit")
     x = torch.as_tensor(model.inputs(model._check(X[:events], reset=False)), dtype=torch.float64)
     circuit = model.circuit()
     n, latent = circuit.n_qubits, model.latent
@@ -36,13 +39,15 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
     psi = circuit.states(x)
     mean = MeanState.of_states(psi)
     spectrum = diagnostics.spectrum(mean)
+    asked = model._objective(circuit, x)  # ρ̄, or ρ̄ - λσ
+    model.__dict__.pop("_states", None)
     loss = {
-        "here": float(engine.infidelity(model.rows().cpu().to(psi.dtype), mean)),
-        "weights zero": float(engine.infidelity(circuit.rows(torch.zeros_like(weights), latent), mean)),
-        "ceiling": 1 - mean.ceiling(latent)[0],
+        "here": float(engine.infidelity(model.rows().cpu().to(psi.dtype), asked)),
+        "weights zero": float(engine.infidelity(circuit.rows(torch.zeros_like(weights), latent), asked)),
+        "ceiling": 1 - asked.ceiling(latent)[0],
     }
     random = [torch.as_tensor(np.random.default_rng([seed, i]).uniform(-np.pi, np.pi, circuit.shape)) for i in range(8)]
-    loss["random weights"] = float(np.mean([float(engine.infidelity(circuit.rows(w, latent), mean)) for w in random]))
+    loss["random weights"] = float(np.mean([float(engine.infidelity(circuit.rows(w, latent), asked)) for w in random]))
     few = psi[: min(len(psi), 50)]
     after = {"encoded": few, "trained": _through(circuit, weights, few), "random weights": _through(circuit, random[0], few)}
     return {

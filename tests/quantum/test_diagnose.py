@@ -5,7 +5,7 @@ import pytest
 
 from qad import detector
 from qad.errors import InputError
-from qad.quantum import CeilingUnitary, FeatureAutoencoder, QuantumAutoencoder, UntrainedCircuit
+from qad.quantum import CeilingUnitary, ContrastiveAutoencoder, FeatureAutoencoder, QuantumAutoencoder, UntrainedCircuit
 from qad.quantum.diagnose import diagnose
 from qad.representations.constituents import Constituents
 
@@ -61,3 +61,14 @@ def test_the_metric_s_rank_bounds_the_effective_parameters(jets):
         model = QuantumAutoencoder(latent=1, ansatz=ansatz, epochs=1).fit(jets)
         found = diagnose(model, jets, draws=2)
         assert found["effective_parameters"] <= found["metric_rank"]
+
+
+def test_a_contrastive_model_is_judged_by_what_it_was_asked_for():
+    X = np.random.default_rng(0).gamma(2, 1, (200, 3))
+    model = ContrastiveAutoencoder(unitary="circuit", epochs=40).fit(X)
+    found = diagnose(model, X, events=200, draws=4)
+    assert found["loss"]["ceiling"] == pytest.approx(model.diagnostics_["loss_at_ceiling"], abs=1e-9)
+    assert found["loss"]["here"] == pytest.approx(model.diagnostics_["loss"], abs=1e-9)
+    assert "_states" not in vars(model)
+    with pytest.raises(InputError, match="no circuit"):
+        diagnose(ContrastiveAutoencoder().fit(X), X)
