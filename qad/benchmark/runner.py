@@ -140,7 +140,6 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         except InputError as error:
             raise InputError(f"sample '{name}' ({file}): {error}") from None
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
-    _check_distinct(fingerprints)
     _check_apart(parts)
     cells, skipped = plan(study, root, fingerprints)
     if not cells:
@@ -179,16 +178,6 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             atomic_write(root / "study.json", json.dumps(notes, indent=1))
         reporter.finished(cell, time.perf_counter() - start, failure)
     return root
-
-
-def _check_distinct(fingerprints: dict[str, dict[str, str]]) -> None:
-    """Two samples with the same events would make training and test events overlap, or a signal of its own background."""
-    seen: dict[str, str] = {}
-    for name, parts in fingerprints.items():
-        for part, fingerprint in parts.items():
-            if fingerprint in seen:
-                raise InputError(f"the {part} events of sample '{name}' are those of {seen[fingerprint]}; they must differ")
-            seen[fingerprint] = f"sample '{name}' ({part})"
 
 
 def _check_apart(parts: dict[str, dict[str, Sample]]) -> None:

@@ -194,7 +194,7 @@ class QuantumAutoencoder(Detector):
         self.weights_ = weights.detach().cpu().numpy()
         self.spectrum_ = mean.spectrum[0].cpu().numpy()
         self.rows_real_, self.rows_imag_ = np.ascontiguousarray(kept.real), np.ascontiguousarray(kept.imag)
-        self._read_out(circuit, weights, mean)
+        self._read_out(circuit, weights, mean, events)
         self._count(circuit, weights, events)
         loss = float(engine.infidelity(rows, mean))
         self.diagnostics_ = {
@@ -213,7 +213,7 @@ class QuantumAutoencoder(Detector):
         """H of the loss 1 - Tr(ΠUHU†): the mean state of ``events``."""
         return circuit.mean_state(events)
 
-    def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState) -> None:
+    def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState, events: torch.Tensor) -> None:
         """What a score needs besides the kept rows: nothing here."""
 
     def _direction(self, circuit: Circuit, weights: torch.Tensor, events: torch.Tensor) -> dict[str, Any]:

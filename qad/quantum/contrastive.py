@@ -141,14 +141,16 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
                 high = self.spread_
         return (low + high) / 2
 
-    def _objective(self, circuit: Circuit, events: torch.Tensor) -> MeanState:
+    def _contrasted(self, circuit: Circuit, events: torch.Tensor) -> tuple[MeanState, MeanState]:
+        """ρ̄ and σ of ``events``; without contrast σ is not asked for, and ρ̄ stands in its place."""
         mean = circuit.mean_state(events)
-        self._states = mean, mean
         if self._lambda == 0:
-            return mean
-        sigma = references.get(self.reference)(circuit, events, mean, np.random.default_rng([self.random_state, 7]))
-        self._states = mean, sigma
-        return mean - sigma * self._lambda
+            return mean, mean
+        return mean, references.get(self.reference)(circuit, events, mean, np.random.default_rng([self.random_state, 7]))
+
+    def _objective(self, circuit: Circuit, events: torch.Tensor) -> MeanState:
+        mean, sigma = self._contrasted(circuit, events)
+        return mean - sigma * self._lambda if self._lambda else mean
 
     def _start(self, circuit: Circuit, mean: MeanState) -> torch.Tensor:
         drawn = [self._random_weights(circuit.shape, seed=i) for i in range(self.starts)]
@@ -166,10 +168,7 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
                 extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
         if self._ideal:
             return torch.zeros_like(self._random_weights(circuit.shape)), {}
-        states = self._states  # those of the held-back events must not take their place
-        chosen = super()._choose(circuit, X, held, mean, extra)
-        self._states = states
-        return chosen
+        return super()._choose(circuit, X, held, mean, extra)
 
     def _rows_of(self, circuit: Circuit, weights: torch.Tensor, ideal: torch.Tensor) -> torch.Tensor:
         return ideal if self._ideal else super()._rows_of(circuit, weights, ideal)
@@ -193,12 +192,12 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
                              f"{MOST_QUBITS} qubits: take unitary='circuit'")
         return torch.linalg.eigh(objective.dense())[1].flip(1).mH
 
-    def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState) -> None:
-        mean, sigma = self.__dict__.pop("_states")
+    def _read_out(self, circuit: Circuit, weights: torch.Tensor, objective: MeanState, events: torch.Tensor) -> None:
         self.outcomes_ = None
         if self.score_as == "infidelity":
             return
         with torch.no_grad():
+            mean, sigma = self._contrasted(circuit, events)
             rows = self._basis(circuit, weights, objective)
             q, s = (((rows @ m.vectors.mT).abs().square() * m.weights).sum(1).cpu().numpy() for m in (mean, sigma))
         rows = rows.cpu().resolve_conj().numpy()

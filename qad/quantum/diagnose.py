@@ -40,7 +40,6 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
     mean = MeanState.of_states(psi)
     spectrum = diagnostics.spectrum(mean)
     asked = model._objective(circuit, x)  # ρ̄, or ρ̄ - λσ
-    model.__dict__.pop("_states", None)
     loss = {
         "here": float(engine.infidelity(model.rows().cpu().to(psi.dtype), asked)),
         "weights zero": float(engine.infidelity(circuit.rows(torch.zeros_like(weights), latent), asked)),

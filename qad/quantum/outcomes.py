@@ -2,7 +2,7 @@
 
 With populations q_k = ⟨k|Uρ̄U†|k⟩ of the background, σ's s_k and the contrast λ, score = Σ_k w_k p_k with
 
-    ``infidelity``         w = 1 - [trash qubits of k are 0]
+    ``infidelity``         w = 1 - [trash qubits of k are 0]: read from the kept rows alone, needs no weights
     ``mean-fidelity``      w = 1 - (q_k - λ s_k): for λ = 0 and U the eigenbasis of ρ̄, 1 - ⟨φ|ρ̄|φ⟩, a kernel density
     ``relative-entropy``   w = -log(q_k + ε): there -⟨φ|log(ρ̄ + ε)|φ⟩
     ``inverse``            w = 1/(q_k + ε): there ⟨φ|(ρ̄ + ε)⁻¹|φ⟩
