@@ -252,9 +252,8 @@ def test_mistakes_are_one_sentence(table, params, sentence):
 
 
 def test_every_seed_finds_the_same_optimum():
-    """Starting from one random product state, a fifth of the seeds once ended in a valley that inverts the score."""
-    rng = np.random.default_rng(1)
-    common = rng.gamma(2, 1, (600, 1))
-    X = common * [1, 1, 1, 0, 0] + rng.gamma(2, 0.7, (600, 5))
+    """From one random product state a third of these seeds end in a valley where the score inverts: loss 0.82, not 0.75."""
+    rng = np.random.default_rng(0)
+    X = 1.5 * rng.gamma(2, 1, (400, 1)) + rng.gamma(2, 0.7, (400, 5))
     losses = [ContrastiveAutoencoder(unitary="circuit", random_state=seed).fit(X).diagnostics_["loss"] for seed in range(6)]
     assert max(losses) - min(losses) < 1e-3
