@@ -16,23 +16,16 @@ from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import encodings, engine
 from qad.quantum import fidelity_kernel as kernel
-from qad.quantum.feature_autoencoder import FeatureAutoencoder
+from qad.quantum.bounds import Bounded
 
 
-class KernelMachine(Detector):
+class KernelMachine(Bounded, Detector):
     """Score = min_k (c_k - Σ_i a_ik k(x_i, x)), k(x, y) = |⟨φ(x)|φ(y)⟩|²; a subclass learns a and c from the kernel matrix."""
 
     kind = "quantum"
     family = "quantum"
-    encoding: Any
-    scale: float
-    bounds: Any
     n_references: int
     random_state: int
-    # how features become angles is told once
-    inputs = FeatureAutoencoder.inputs
-    _prepare = FeatureAutoencoder._prepare
-    _inside = FeatureAutoencoder._inside
 
     def _learn(self, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients a ``(m, k)`` and constants c ``(k,)`` from the kernel matrix ``(m, m)`` of the reference events."""

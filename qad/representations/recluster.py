@@ -28,6 +28,13 @@ def _distance2(y: np.ndarray, phi: np.ndarray, pt2: np.ndarray, i: int, j: int, 
     return d * min(pt2[i], pt2[j]) if power > 0 else d
 
 
+@njit(cache=True, inline="always")
+def _branches(child: np.ndarray, pt2: np.ndarray, node: int):
+    """The two that ``node`` was merged from, the harder first."""
+    a, b = child[node, 0], child[node, 1]
+    return (b, a) if pt2[a] < pt2[b] else (a, b)
+
+
 @njit(cache=True)
 def _recombine(p4: np.ndarray, n: int, power: float):
     """Merge the ``n`` rows of ``p4`` (px, py, pz, E) into one: kT for power 1, C/A for power 0.
@@ -132,9 +139,7 @@ def soft_drop_mass(p4: np.ndarray, count: np.ndarray, z_cut: float, beta: float,
         nodes, child, y, phi, pt2 = _recombine(p4[jet], n, 0.0)
         node = 2 * n - 2
         while child[node, 0] >= 0:
-            a, b = child[node, 0], child[node, 1]
-            if pt2[a] < pt2[b]:
-                a, b = b, a
+            a, b = _branches(child, pt2, node)
             z = math.sqrt(pt2[b]) / (math.sqrt(pt2[a]) + math.sqrt(pt2[b]))
             dr = math.sqrt(_distance2(y, phi, pt2, a, b, 0.0))
             if z > z_cut * (dr / radius) ** beta:
@@ -160,9 +165,7 @@ def primary_kt(p4: np.ndarray, count: np.ndarray, most: int) -> np.ndarray:
         _, child, y, phi, pt2 = _recombine(p4[jet], n, 0.0)
         node = 2 * n - 2
         while child[node, 0] >= 0:
-            a, b = child[node, 0], child[node, 1]
-            if pt2[a] < pt2[b]:
-                a, b = b, a
+            a, b = _branches(child, pt2, node)
             kt = math.sqrt(pt2[b] * _distance2(y, phi, pt2, a, b, 0.0))
             for k in range(most):  # put it in its place
                 if kt > out[jet, k]:
