@@ -160,7 +160,7 @@ class ContrastiveAutoencoder(QuantumAutoencoder):
         for i in np.argsort(losses)[:TRIED]:  # the largest ρ̄ - λσ near the start may be a small one: the score would invert
             weights = drawn[i].requires_grad_()
             history = train([weights], lambda _, w=weights: engine.infidelity(circuit.rows(w, self.latent), mean),
-                            epochs=STEPS, learning_rate=0.1, patience=STEPS)
+                            epochs=min(STEPS, self.epochs), learning_rate=min(0.1, self._step()), patience=STEPS)
             tried.append((min(history.train, default=np.inf), weights.detach()))
         return min(tried, key=lambda t: t[0])[1]
 
