@@ -25,8 +25,10 @@ app = typer.Typer(
 )
 simulate = typer.Typer(help="Simulate jets or events: Pythia 8 → FastJet → sample.", no_args_is_help=True)
 data = typer.Typer(help="Look at samples.", no_args_is_help=True)
+hardware = typer.Typer(help="Run circuits on quantum computers: jobs that survive a closed laptop.", no_args_is_help=True)
 app.add_typer(simulate, name="simulate")
 app.add_typer(data, name="data")
+app.add_typer(hardware, name="hardware")
 
 
 def _version(wanted: bool) -> None:
@@ -274,6 +276,8 @@ def _parameters(pairs: list[str]) -> dict[str, Any]:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise InputError(f"'{value}' is not a number, word or list") from None
+        if isinstance(found[name], str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value, re.IGNORECASE):
+            found[name] = float(value)  # YAML wants a point and a sign in 1.0e-4
     return found
 
 
@@ -320,15 +324,38 @@ def score(
     model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run.")],
     file: Annotated[Path, typer.Argument(help="Sample to score.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="scores.csv or scores.npz")],
+    backend: Annotated[str | None, typer.Option(help="Measure the circuit on exact, pennylane, aer or ibm. [default: the "
+                                                "model's own exact score]", show_default=False)] = None,
+    noise: Annotated[str | None, typer.Option(help="With aer: a snapshot such as fake_torino, or rates such as "
+                                              "t1=1e-4,error_2q=0.01,readout=0.02.", show_default=False)] = None,
+    shots: Annotated[int | None, typer.Option(help="Shots of an event. [default: the exact distribution]",
+                                              show_default=False)] = None,
+    option: Annotated[list[str], typer.Option(help="NAME=VALUE of the backend, such as device=lightning.qubit, "
+                                              "mitigation=readout or machine=fake_torino.")] = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
     trust: Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")] = [],  # noqa: B006
 ) -> None:
     """Score events with a fitted detector: higher = more anomalous.
 
     Example:  qad score model top.h5 -o scores.csv
+
+    Example:  qad score model top.h5 -o noisy.csv --backend aer --noise fake_torino --shots 4096
     """
     from qad import detector, pipeline
 
-    scores, speed = pipeline.score(model, file, out, {name: detector.find(name) for name in trust})
+    where = None
+    if backend is not None:
+        from qad.quantum import backends
+
+        options = _parameters(option)
+        if noise is not None:
+            options["noise"] = _parameters(noise.split(",")) if "=" in noise else noise
+        where = backends.get(backend, **options)
+    elif noise is not None or shots is not None or option:
+        raise InputError("--noise, --shots and --option go with --backend: type  --backend aer")
+    with _progress("events") as bar:
+        scores, speed = pipeline.score(model, file, out, {name: detector.find(name) for name in trust}, where, shots, seed,
+                                       _row(bar, backend) if backend else None)
     print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")
 
 
@@ -535,6 +562,101 @@ def report(
         _report(runs)
 
 
+Trust = Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")]
+Jobs = Annotated[Path, typer.Argument(help="Folder of a submission.")]
+Grace = Annotated[float, typer.Option(min=0, help="How long the service is asked for a job that it may have taken, before that "
+                                                  "is sent again [s].")]
+
+
+@hardware.command("submit")
+def hardware_submit(
+    model: Annotated[Path | None, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run. Without it "
+                                                      "the submission in --out goes on.")] = None,
+    file: Annotated[Path | None, typer.Option("--data", help="Sample to score.")] = None,
+    backend: Annotated[str | None, typer.Option(help="fake_torino, … (simulated here), or one of your IBM account.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the submission.")] = None,
+    shots: Annotated[int, typer.Option(min=1, help="Per event.")] = 4096,
+    events: Annotated[int | None, typer.Option(help="The first so many. [default: all]", show_default=False)] = None,
+    chunk: Annotated[int | None, typer.Option(help="Events a job. [default: at most 1,000, and a million executions]",
+                                              show_default=False)] = None,
+    mode: Annotated[str, typer.Option(help="batch, session or job.")] = "batch",
+    mitigation: Annotated[str, typer.Option(help="none, or readout: measured by two jobs more, and undone.")] = "none",
+    option: Annotated[list[str], typer.Option(help="NAME=VALUE of a job: dynamical_decoupling=XY4, twirl_gates=true, …")]
+    = [],  # noqa: B006
+    seed: Annotated[int, typer.Option(help="Of the transpiler; of a snapshot's shots too.")] = 0,
+    max_seconds: Annotated[float | None, typer.Option(help="Send nothing if more QPU time is estimated [s].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print gates, executions and QPU time; send nothing.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Send again what failed or was cancelled.")] = False,
+    grace: Grace = 60.0,
+    trust: Trust = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Send events through a trained circuit on a quantum computer; returns when the jobs are queued.
+
+    Example:  qad hardware submit model --data top.h5 --backend fake_torino --events 500 -o jobs/run1
+
+    After a kill, the same command goes on; no job is sent twice. The IBM account is the one that you saved with Qiskit Runtime.
+    """
+    from dataclasses import asdict
+
+    from qad import detector
+    from qad import hardware as jobs
+
+    classes = {name: detector.find(name) for name in trust}
+    settings = {"shots": shots, "events": events, "chunk": chunk, "mode": mode, "mitigation": mitigation, "seed": seed,
+                "options": _parameters(option)}
+    with _resumable(), _progress("chunks") as bar, _one_line_warnings():
+        if model is None and out is not None and not dry_run:
+            found = jobs.resume(out, max_seconds=max_seconds, retry=retry, grace=grace, progress=_row(bar, "submit"))
+        elif model is None or file is None or backend is None or (out is None and not dry_run):
+            raise InputError("expected MODEL, --data, --backend and --out, as in  qad hardware submit model --data top.h5 "
+                             "--backend fake_torino -o jobs/run1 ; or --out alone, to go on")
+        elif dry_run:
+            found = jobs.dry_run(model, file, backend, classes=classes, **settings)
+        else:
+            found = jobs.submit(model, file, backend, out, max_seconds=max_seconds, retry=retry, grace=grace, classes=classes,
+                                progress=_row(bar, "submit"), **settings)
+    print(json.dumps(asdict(found) if dry_run else found.as_dict()) if as_json else found)
+
+
+@hardware.command("status")
+def hardware_status(folder: Jobs, as_json: AsJson = False) -> None:
+    """Where the jobs of a submission stand, what they have cost, and what to type next. Changes nothing.
+
+    Example:  qad hardware status jobs/run1
+    """
+    from qad import hardware as jobs
+
+    found = jobs.status(folder)
+    print(json.dumps(found.as_dict()) if as_json else found)
+    if found.problem:
+        print(f"qad: note: {found.problem}", file=sys.stderr)
+
+
+@hardware.command("fetch")
+def hardware_fetch(
+    folder: Jobs,
+    wait: Annotated[bool, typer.Option("--wait", help="Until no job is queued or running.")] = False,
+    poll: Annotated[float, typer.Option(min=0, help="With --wait: ask so often [s].")] = 10.0,
+    grace: Grace = 60.0,
+    trust: Trust = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Fetch what is done and write FOLDER/scores.csv: event, score, error from shots. May be called again and again.
+
+    Example:  qad hardware fetch jobs/run1
+
+    Works on a copy of the folder on another computer too. Jobs on a snapshot run now.
+    """
+    from qad import detector
+    from qad import hardware as jobs
+
+    classes = {name: detector.find(name) for name in trust}
+    with _resumable(), _progress("events") as bar, _one_line_warnings():
+        found = jobs.fetch(folder, wait, poll=poll, grace=grace, classes=classes, progress=_row(bar, "fetch"))
+    print(json.dumps(found.as_dict()) if as_json else found)
+
+
 @app.command()
 def doctor() -> None:
     """Check the installation and say what to do.
@@ -558,5 +680,11 @@ def doctor() -> None:
 
     gpu = f"ok       GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else None
     print(gpu or "note     no GPU: everything runs on the CPU")
+    if healthy:
+        from qad.quantum.backends.account import present
+
+        where = present()
+        print(f"ok       IBM account in {where}" if where else
+              "note     no IBM account: snapshots such as fake_torino need none; to save one, QiskitRuntimeService.save_account")
     if not healthy:
         raise typer.Exit(1)

@@ -39,6 +39,8 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     family: str = "classical"
     #: False where more training cannot change the scores (the contract then does not ask to beat the untrained model).
     learns: bool = True
+    #: Training events, the first ones, that ``offset_`` is read from.
+    most_for_offset: int = 20_000
     #: Told the epochs done and planned while it is fitted; set on an instance.
     progress: Callable[[int, int], None] | None = None
 
@@ -57,7 +59,7 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         if validation is not None:
             validation = self._check(validation, reset=False)
         self._fit(X, validation)
-        self.offset_ = float(np.quantile(-self._score(X[:20_000]), 0.01))
+        self.offset_ = float(np.quantile(-self._score(X[: self.most_for_offset]), 0.01))
         return self
 
     def anomaly_score(self, X: ArrayLike) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from qad import detector, persistence, representations
 from qad.data.sample import Sample
 from qad.data.splits import hold_out
-from qad.data.store import iter_chunks
+from qad.data.store import describe, iter_chunks
 from qad.errors import InputError
 from qad.representations import Representation
 
@@ -76,14 +76,25 @@ def parts(model: Any) -> tuple[list[Representation], detector.Detector]:
 
 def anomaly_score(model: Pipeline, sample: Sample) -> np.ndarray:
     """Anomaly score ``(n,)`` of every event of ``sample`` by a fitted pipeline, higher = more anomalous."""
+    return model[-1].anomaly_score(represented(model, sample))
+
+
+def represented(model: Pipeline, sample: Sample) -> np.ndarray:
+    """What the detector of a fitted pipeline is given for ``sample``."""
     array: Any = sample
     for _, step in model.steps[:-1]:
         array = step.transform(array)
-    return model[-1].anomaly_score(array)
+    return array
 
 
-def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None = None) -> tuple[np.ndarray, float]:
+def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None = None, backend: Any = None,
+          shots: int | None = None, seed: int = 0,
+          progress: Callable[[int, int], None] | None = None) -> tuple[np.ndarray, float]:
     """Score the sample in ``file`` with the model in ``folder``, in chunks; writes ``out`` (.csv or .npz).
+
+    backend   a :class:`qad.quantum.backends.Backend` that measures the model's circuit with ``shots`` shots an event, drawn
+              with ``seed``; a column ``error`` then holds the standard error from shots. None: the model's own exact score
+    progress  told the events done and to do
 
     Returns the scores and the events per second. Raises :class:`InputError`.
     """
@@ -92,22 +103,46 @@ def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None =
     model = persistence.load(folder, classes)
     if not isinstance(model, Pipeline):
         raise InputError(f"{folder} holds a detector without a representation; score arrays with its anomaly_score in Python")
-    start = time.perf_counter()
-    parts = [anomaly_score(model, chunk) for chunk in iter_chunks(file)]
-    if not parts:
+    columns: dict[str, list[np.ndarray]] = {"score": []}
+    instrument = None
+    if backend is not None:
+        from qad.quantum.measured import Instrument
+
+        instrument = Instrument(model[-1], backend)
+        columns["error"] = []
+    total = describe(file)["events"] if progress is not None else 0
+    start, done = time.perf_counter(), 0
+    for i, chunk in enumerate(iter_chunks(file)):
+        if instrument is None:
+            found = (anomaly_score(model, chunk),)
+        else:
+            found = instrument.score(represented(model, chunk), shots, seed + 1_000_003 * i)
+        for column, values in zip(columns.values(), found, strict=True):
+            column.append(values)
+        done += len(chunk)
+        if progress is not None:
+            progress(done, total)
+    if not columns["score"]:
         raise InputError(f"{file} holds no events")
-    scores = np.concatenate(parts)
-    speed = len(scores) / (time.perf_counter() - start)
+    table = {name: np.concatenate(values) for name, values in columns.items()}
+    speed = len(table["score"]) / (time.perf_counter() - start)
+    write_scores(out, table)
+    return table["score"], speed
+
+
+def write_scores(out: Path, table: dict[str, np.ndarray]) -> None:
+    """Columns ``score``, ``error``, … to a .csv or .npz, whole or not at all; a .csv begins with the number of the event."""
     try:
         if out.suffix == ".npz":
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, score=scores)
+            np.savez_compressed(buffer, **table)
             persistence.atomic_write(out, buffer.getvalue())
         else:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator="\n")
-            writer.writerows([["event", "score"], *([i, repr(s)] for i, s in enumerate(scores.tolist()))])
+            table = table if "event" in table else {"event": np.arange(len(table["score"]))} | table
+            rows = zip(*(map(repr, values.tolist()) for values in table.values()), strict=True)
+            writer.writerows([list(table), *rows])
             persistence.atomic_write(out, text.getvalue())
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror}") from None
-    return scores, speed

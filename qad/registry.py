@@ -1,4 +1,4 @@
-"""Find detectors, representations, encodings and ansätze by name, ours and other packages', through entry points.
+"""Find detectors, representations, encodings, ansätze and backends by name, ours and other packages', through entry points.
 
 A third-party package that declares ``[project.entry-points."qad.detectors"]`` appears here without being imported;
 ``module:Class`` reaches a class that is not registered.
@@ -21,6 +21,7 @@ DETECTORS = "qad.detectors"
 REPRESENTATIONS = "qad.representations"
 ENCODINGS = "qad.encodings"
 ANSATZE = "qad.ansatze"
+BACKENDS = "qad.backends"
 
 
 @cache

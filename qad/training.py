@@ -59,14 +59,15 @@ def _seconds(text: str) -> float:
 
 def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,
           learning_rate: float, data: torch.Tensor | None = None, batch_size: int = 256,
-          validation: Callable[[], torch.Tensor] | None = None, patience: int = 10, tolerance: float = 0.0,
-          seed: int = 0, optimizer: torch.optim.Optimizer | None = None, checkpoint: Checkpoint | None = None,
-          progress: Callable[[int, int], None] | None = None) -> History:
+          validation: Callable[[], torch.Tensor] | None = None, patience: int = 10,
+          tolerance: float | Callable[[], float] = 0.0, seed: int = 0, optimizer: torch.optim.Optimizer | None = None,
+          checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None) -> History:
     """Minimise ``loss`` over ``parameters`` and leave the best weights in them.
 
     loss        given a batch of ``data`` (or None: a loss that needs no batches), returns a scalar
     validation  loss on background held back, after each epoch; without it the training loss decides what is best
-    patience    stop after this many epochs without an improvement larger than ``tolerance``
+    patience    stop after this many epochs without an improvement larger than ``tolerance``, which may be a function, asked
+                after each epoch: the error of a loss that is measured
     optimizer   over ``parameters``; by default Adam with ``learning_rate``
     checkpoint  where to write, and go on from, what is done so far
     progress    told the epochs done and planned
@@ -110,7 +111,7 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
             # a full-batch loss belongs to the weights before the step
             source = before if before is not None and validation is None else parameters
             done.kept = [p.detach().clone() for p in source]
-        if now < done.mark - tolerance:
+        if now < done.mark - (tolerance() if callable(tolerance) else tolerance):
             done.mark, done.waited = now, 0
         else:
             done.waited += 1

@@ -22,6 +22,7 @@ REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in repres
 TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
 #: Shorter training where the default would make the tests wait; nothing else may differ.
 FAST = {"dense-autoencoder": {"epochs": 15}, "quantum-normalised": {"points": 512},
+        "quantum-measured": {"epochs": 25}, "quantum-measured-features": {"epochs": 25},
         "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
 
 

@@ -9,9 +9,10 @@ from qad.quantum.geometry import Metric, Overlap, metric_tensor
 from qad.quantum.hybrid import HybridAutoencoder
 from qad.quantum.kernel_machine import QuantumKMeans, QuantumOneClassSVM
 from qad.quantum.mean_state import MeanState
+from qad.quantum.measured_autoencoder import MeasuredAutoencoder, MeasuredFeatures
 from qad.quantum.normalised import NormalisedAutoencoder
 from qad.quantum.optimizers import QNSPSA, NaturalGradient, QBang
 
 __all__ = ["CeilingUnitary", "Circuit", "ContrastiveAutoencoder", "FeatureAutoencoder", "HybridAutoencoder", "MeanState",
-           "Metric", "NaturalGradient", "NormalisedAutoencoder", "Overlap", "QBang", "QNSPSA", "QuantumAutoencoder",
+           "MeasuredAutoencoder", "MeasuredFeatures", "Metric", "NaturalGradient", "NormalisedAutoencoder", "Overlap", "QBang", "QNSPSA", "QuantumAutoencoder",
            "QuantumKMeans", "QuantumOneClassSVM", "RandomCircuit", "UntrainedCircuit", "metric_tensor"]

@@ -36,14 +36,16 @@ GATES = ONE_ANGLE | OTHERS
 WORDS = {"PauliRot", "MultiRZ"}  # of one angle too, written with cx and rz
 
 
-def _trash(circuit: Circuit, latent: int) -> tuple[int, ...]:
+def trash_qubits(circuit: Circuit, latent: int) -> tuple[int, ...]:
+    """All but the first ``latent`` qubits. Raises :class:`InputError` if that is none."""
     if not 0 <= latent < circuit.n_qubits:
         raise InputError(f"latent={latent}: expected 0 to {circuit.n_qubits - 1}, fewer than the {circuit.n_qubits} qubits, "
                          "so that some are trash")
     return tuple(range(latent, circuit.n_qubits))
 
 
-def _weights(circuit: Circuit, weights: Any) -> torch.Tensor:
+def checked(circuit: Circuit, weights: Any) -> torch.Tensor:
+    """``weights`` as float64. Raises :class:`InputError` for another shape than the circuit's."""
     weights = torch.as_tensor(weights, dtype=torch.float64).detach().cpu()
     if tuple(weights.shape) != tuple(circuit.shape):
         raise InputError(f"weights of shape {tuple(weights.shape)}: this circuit expects {tuple(circuit.shape)}")
@@ -51,7 +53,7 @@ def _weights(circuit: Circuit, weights: Any) -> torch.Tensor:
 
 
 def _node(circuit: Circuit, weights: Any, device: Any, shots: int | None, wires: int, read: Callable[[], Any]) -> qml.QNode:
-    weights = _weights(circuit, weights)
+    weights = checked(circuit, weights)
     device = qml.device(device, wires=wires) if isinstance(device, str) else device
 
     @qml.qnode(device)
@@ -72,7 +74,7 @@ def qnode(circuit: Circuit, weights: Any, latent: int, device: Any = "default.qu
 
     ``x`` is one event, or a batch by broadcasting. Raises :class:`InputError` if no qubit is trash or the shape is wrong.
     """
-    trash = _trash(circuit, latent)
+    trash = trash_qubits(circuit, latent)
     return _node(circuit, weights, device, shots, circuit.n_qubits, lambda: qml.probs(wires=trash))
 
 
@@ -83,7 +85,7 @@ def swap_test(circuit: Circuit, weights: Any, latent: int, device: Any = "defaul
     Wires n … n+trash-1 are the reference |0…0⟩, the last of the n + trash + 1 is the ancilla. For comparison with the papers:
     :func:`qnode` gives the same number with fewer wires and, event by event, at most half the variance.
     """
-    trash, n = _trash(circuit, latent), circuit.n_qubits
+    trash, n = trash_qubits(circuit, latent), circuit.n_qubits
     ancilla = n + len(trash)
 
     def read() -> Any:
@@ -188,7 +190,9 @@ class Exported:
     def angles(self, X: Any, weights: Any = None) -> np.ndarray:
         """A row for each event of ``X`` ``(N, …)``, a column for each of ``circuit.parameters``, in their order, float64 [rad].
 
-        weights   where they were left free. Raises :class:`InputError` if they are missing or ``X`` does not fit.
+        weights   where they were left free: one set for all, or ``(N, *shape)``, for each event its own
+
+        Raises :class:`InputError` if they are missing or ``X`` does not fit.
         """
         X = torch.as_tensor(X, dtype=torch.float64).detach().cpu()
         gates = _encoded(self.source, X)
@@ -196,8 +200,10 @@ class Exported:
             raise InputError(f"events of shape {tuple(X.shape)} do not give the gates of this circuit; expected a batch "
                              "of the kind it was exported for: give X[None] for one event, or export again with example=X")
         columns = {"x": [torch.as_tensor(op.parameters[0]).detach().numpy() for op, varies in gates if varies]}
-        if weights is not None:
-            columns["theta"] = _weights(self.source, weights).reshape(-1).tolist()
+        if weights is not None and np.shape(weights) == (len(X), *self.source.shape):
+            columns["theta"] = np.asarray(weights, dtype=np.float64).reshape(len(X), -1).T
+        elif weights is not None:
+            columns["theta"] = checked(self.source, weights).reshape(-1).tolist()
         elif any(p.vector.name == "theta" for p in self.circuit.parameters):
             raise InputError("the weights of this circuit are free parameters theta[j]; expected angles(X, weights)")
         out = np.empty((len(X), len(self.circuit.parameters)))
@@ -220,7 +226,7 @@ def qiskit_circuit(circuit: Circuit, weights: Any = None, latent: int | None = N
     from qiskit import ClassicalRegister, QuantumCircuit
     from qiskit.circuit import ParameterVector
 
-    trash, n = _trash(circuit, latent or 0), circuit.n_qubits
+    trash, n = trash_qubits(circuit, latent or 0), circuit.n_qubits
     target = QuantumCircuit(n)
     gates = _probe(circuit, example)
     # elements of a vector sort by number: x[2] before x[10]
@@ -228,7 +234,7 @@ def qiskit_circuit(circuit: Circuit, weights: Any = None, latent: int | None = N
     for op, varies in gates:
         _append(target, op, _of_data, next(angles) if varies else None)
     if weights is not None:
-        for op in record(circuit.ansatz, _weights(circuit, weights), n_qubits=n):
+        for op in record(circuit.ansatz, checked(circuit, weights), n_qubits=n):
             _append(target, op, _of_weights)
     else:
         angles = iter(_expressions(circuit, ParameterVector("theta", math.prod(circuit.shape))))

@@ -7,6 +7,7 @@ then PennyLane is asked once, and never again while training. Otherwise φ(θ) i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -123,6 +124,22 @@ def _word(op: Any) -> str:
     return "Z" * len(op.wires) if op.name == "MultiRZ" else ROTATIONS[op.name]
 
 
+def _rotation(op: Any, slot: int) -> Rotation:
+    used = [(wire, letter) for wire, letter in zip(op.wires, _word(op), strict=True) if letter != "I"]
+    return Rotation(tuple(wire for wire, _ in used), "".join(letter for _, letter in used), slot)
+
+
+def pieces(function: Callable[..., None], shape: Sequence[int], n_qubits: int) -> list[Any]:
+    """The gates of ``f(weights, wires)`` in order: a :class:`Rotation` for each that depends on the weights, numbered as in the
+    :class:`Program`, and PennyLane's operation for any other, not joined and not multiplied out.
+    """
+    probe = torch.rand(tuple(shape), dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    with torch.enable_grad():
+        found = list(_pieces(record(function, probe, n_qubits=n_qubits)))
+    slots = itertools.count()
+    return [_rotation(op, next(slots)) if _depends(op) else op for op in found]
+
+
 def _permutation_of(matrix: np.ndarray, wires: Sequence[int], n: int) -> tuple[np.ndarray, np.ndarray] | None:
     """index and phase with (Mψ)[i] = phase[i] ψ[index[i]] if the matrix only permutes and turns basis states, else None."""
     size = np.abs(matrix)
@@ -218,9 +235,7 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
             if fixed is not None:
                 steps.append(Fixed(wires, torch.as_tensor(fixed, dtype=torch.complex128)))
                 continue
-            word = _word(op)
-            used = [i for i, letter in enumerate(word) if letter != "I"]
-            steps.append(Rotation(tuple(wires[i] for i in used), "".join(word[i] for i in used), len(angles)))
+            steps.append(_rotation(op, len(angles)))
             angles.append(torch.as_tensor(op.parameters[0]).to(weights.dtype))
         if not angles:
             raise InputError(f"{_name(function)} has no gate that depends on its weights of shape {shape}: nothing to train")

@@ -16,8 +16,18 @@ from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 from qad.errors import InputError, MissingExtra
 from qad.quantum import encodings, export
 from qad.quantum.backends import aer
+from qad.quantum.backends.aer import Aer
+from qad.quantum.backends.base import sampled
 from qad.quantum.circuit import Circuit
 from qad.quantum.contrastive import ContrastiveAutoencoder
+
+
+def measure(out, angles, shots=None, seed=0, **settings):
+    """From the angles [rad] of an exported circuit, in the order of its parameters."""
+    machine = Aer(**settings).on(out)
+    column = {p: i for i, p in enumerate(out.circuit.parameters)}
+    angles = np.asarray(angles)[:, [column[p] for p in machine.isa.circuit.parameters]]
+    return sampled(machine.exact(machine.isa.circuit, angles), shots, seed)
 
 
 def line(n):
@@ -64,25 +74,25 @@ def test_without_noise_as_pennylane(seed, data):
     out = export.qiskit_circuit(circuit, weights, latent, measure=data.draw(st.booleans()))
     exact = export.qnode(circuit, weights, latent)(X).numpy()
     level = data.draw(st.integers(0, 3))
-    np.testing.assert_allclose(aer.probabilities(out, out.angles(X), optimization_level=level), exact, rtol=0, atol=1e-9)
-    counted = aer.probabilities(out, out.angles(X), shots=4000, seed=seed, optimization_level=level)
+    np.testing.assert_allclose(measure(out, out.angles(X), optimization_level=level), exact, rtol=0, atol=1e-9)
+    counted = measure(out, out.angles(X), shots=4000, seed=seed, optimization_level=level)
     assert within(counted, exact, 4000) and np.allclose(counted * 4000, np.round(counted * 4000))
 
 
 def test_the_first_trash_qubit_is_the_most_significant_bit():
     out = only(n=3)
-    np.testing.assert_allclose(aer.probabilities(out, [[np.pi, 0, 0], [0, 0, np.pi]])[:, [0b100, 0b001]], np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(measure(out, [[np.pi, 0, 0], [0, 0, np.pi]])[:, [0b100, 0b001]], np.eye(2), atol=1e-12)
 
 
 def test_shots_follow_the_seed():
     circuit, weights, X = build(0, 3, events=50)
     out = export.qiskit_circuit(circuit, weights, 1)
-    machine, angles = aer.compiled(out), out.angles(X)
-    first = machine.probabilities(angles, shots=200, seed=4)
-    np.testing.assert_array_equal(first, aer.probabilities(out, angles, shots=200, seed=4))
-    np.testing.assert_array_equal(first, aer.measured(machine.probabilities(angles), 200, seed=4))
-    assert (first != machine.probabilities(angles, shots=200, seed=5)).any()
-    same = machine.probabilities(np.repeat(angles[:1], 50, 0), shots=200, seed=4)
+    machine = Aer().on(out)
+    first = machine.probabilities(X, shots=200, seed=4)
+    np.testing.assert_array_equal(first, measure(out, out.angles(X), shots=200, seed=4))
+    np.testing.assert_array_equal(first, sampled(machine.probabilities(X), 200, seed=4))
+    assert (first != machine.probabilities(X, shots=200, seed=5)).any()
+    same = machine.probabilities(np.repeat(X[:1], 50, 0), shots=200, seed=4)
     assert len(np.unique(same, axis=0)) > 20  # equal events are measured one by one
 
 
@@ -90,10 +100,10 @@ def test_chunks_change_nothing(monkeypatch):
     circuit, weights, X = build(1, 3, events=7)
     out = export.qiskit_circuit(circuit, weights, 1)
     angles = out.angles(X)
-    whole = aer.probabilities(out, angles, noise=line(3))
+    whole = measure(out, angles, noise=line(3))
     monkeypatch.setattr(aer, "CHUNK", 3)
-    np.testing.assert_allclose(aer.probabilities(out, angles, noise=line(3)), whole, rtol=0, atol=1e-12)
-    assert aer.probabilities(out, angles[:0], shots=10).shape == (0, 4)
+    np.testing.assert_allclose(measure(out, angles, noise=line(3)), whole, rtol=0, atol=1e-12)
+    assert measure(out, angles[:0], shots=10).shape == (0, 4)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.1, 1.0])
@@ -102,7 +112,7 @@ def test_depolarised_rotation(strength):
     noise = NoiseModel()
     noise.add_quantum_error(depolarizing_error(strength, 1), ["ry"], [0])
     x = np.linspace(0, np.pi, 9)
-    p = aer.probabilities(only(n=2), np.stack([x, x[::-1]], 1), noise=noise).reshape(-1, 2, 2)
+    p = measure(only(n=2), np.stack([x, x[::-1]], 1), noise=noise).reshape(-1, 2, 2)
     np.testing.assert_allclose(p.sum(2)[:, 1], (1 - strength) * np.sin(x / 2) ** 2 + strength / 2, atol=1e-12)
     np.testing.assert_allclose(p.sum(1)[:, 1], np.cos(x / 2) ** 2, atol=1e-12)
 
@@ -111,7 +121,7 @@ def test_depolarised_cnot():
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.2, 2), ["cx"])
     noise.add_all_qubit_quantum_error(depolarizing_error(0.0, 1), ["ry"])
-    p = aer.probabilities(only(n=2, entangled=True), [[np.pi, 0.0]], noise=noise)
+    p = measure(only(n=2, entangled=True), [[np.pi, 0.0]], noise=noise)
     np.testing.assert_allclose(p[0], [0.05, 0.05, 0.05, 0.85], atol=1e-12)
 
 
@@ -126,10 +136,10 @@ def test_readout_errors_of_each_qubit():
     x = np.array([0.4, 1.1, 2.5])
     truth = [np.array([np.cos(a / 2) ** 2, np.sin(a / 2) ** 2]) @ np.array(own.get(q, rest)) for q, a in enumerate(x)]
     expected = np.einsum("a,b,c->abc", *truth).ravel()
-    found = aer.probabilities(only(n=3), x[None], noise=noise)[0]
+    found = measure(only(n=3), x[None], noise=noise)[0]
     np.testing.assert_allclose(found, expected, atol=1e-12)
     trash = export.qiskit_circuit(Circuit(encodings.angle_y, lambda w, wires: None, (1,), 3), np.zeros(1), latent=2)
-    np.testing.assert_allclose(aer.probabilities(trash, x[None], noise=noise)[0], truth[2], atol=1e-12)
+    np.testing.assert_allclose(measure(trash, x[None], noise=noise)[0], truth[2], atol=1e-12)
 
 
 @pytest.mark.parametrize("n, machine, latent, level", [(4, 4, 0, 1), (3, 6, 1, 2), (3, 3, 2, 3)])
@@ -138,12 +148,12 @@ def test_noise_of_a_machine_is_that_of_aers_own_counts(n, machine, latent, level
     shots, backend = 20_000, line(machine)
     circuit, weights, X = build(2, n, events=4)
     out = export.qiskit_circuit(circuit, weights, latent)
-    ours = aer.compiled(out, backend, optimization_level=level)
+    ours = Aer(backend, optimization_level=level).on(out)
     assert len(ours.layout) == n and ours.two_qubit_gates > 0 and ours.depth > ours.two_qubit_gates / n
-    angles = out.angles(X)
-    found = ours.probabilities(angles)
-    binds = [{p: angles[:, i].tolist() for i, p in enumerate(ours.parameters)}]
-    done = AerSimulator.from_backend(backend, seed_simulator=3).run(ours.circuit, parameter_binds=binds, shots=shots).result()
+    found, angles = ours.probabilities(X), ours.isa.angles(X)
+    binds = [{p: angles[:, i].tolist() for i, p in enumerate(ours.isa.circuit.parameters)}]
+    simulator = AerSimulator.from_backend(backend, seed_simulator=3)
+    done = simulator.run(ours.isa.circuit, parameter_binds=binds, shots=shots).result()
     counted = np.zeros_like(found)
     for row, result in zip(counted, done.results, strict=True):
         for key, count in result.data.counts.items():
@@ -156,10 +166,10 @@ def test_noise_of_a_machine_is_that_of_aers_own_counts(n, machine, latent, level
 def test_snapshots(name, qubits):
     pytest.importorskip("qiskit_ibm_runtime", reason="needs the extra 'ibm'")
     out = export.qiskit_circuit(*build(3, 3)[:2], 1)
-    machine = aer.compiled(out, name, optimization_level=2)
-    assert machine.circuit.num_qubits == qubits and len(machine.layout) == 3
+    machine = Aer(name, optimization_level=2).on(out)
+    assert machine.isa.circuit.num_qubits == qubits and len(machine.layout) == 3
     X = build(3, 3)[2]
-    p, ideal = machine.probabilities(out.angles(X)), aer.probabilities(out, out.angles(X))
+    p, ideal = machine.probabilities(X), Aer().on(out).probabilities(X)
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-12)
     assert 1e-3 < abs(p - ideal).max() < 0.3
 
@@ -173,7 +183,7 @@ def test_the_detectors_score_from_measured_bit_strings(settings):
     circuit, weights, latent = model.exported()
     out = export.qiskit_circuit(circuit, weights, latent if model.outcomes_ is None else None, example=model.inputs(X[:2]))
     angles = out.angles(model.inputs(X))
-    p = aer.probabilities(out, angles)
+    p = measure(out, angles)
     score = 1 - p[:, 0] if model.outcomes_ is None else p @ model.outcomes_
     np.testing.assert_allclose(score, model.anomaly_score(X), rtol=0, atol=1e-9)
 
@@ -182,44 +192,45 @@ def test_an_angle_that_does_not_matter():
     """A phase before the measurement is taken away by the transpiler; events are still counted."""
     circuit = Circuit(lambda x, wires: qml.RZ(x[..., 0], wires[0]), lambda w, wires: qml.RX(w[0], wires[1]), (1,), 2)
     out = export.qiskit_circuit(circuit, torch.tensor([0.6]), example=np.ones((2, 1)))
-    p = aer.probabilities(out, [[0.1], [0.2], [0.3]], optimization_level=3, noise=line(2))
+    p = measure(out, [[0.1], [0.2], [0.3]], optimization_level=3, noise=line(2))
     assert p.shape == (3, 4) and np.ptp(p, axis=0).max() < 1e-9
 
 
 def test_what_a_user_may_get_wrong(monkeypatch):
     out = only(n=3)
     angles = np.zeros((2, 3))
+    machine = Aer().on(out)
     for wrong in (angles[0], angles[:, :2], angles + np.nan):
-        with pytest.raises(InputError, match=r"expected finite numbers \[rad\] of shape \(events, 3\); type exported\.angles"):
-            aer.probabilities(out, wrong)
+        with pytest.raises(InputError, match=r"expected finite numbers \[rad\] of shape \(events, 3\)"):
+            machine.exact(machine.isa.circuit, wrong)
     for shots in (0, 2.5, True):
         with pytest.raises(InputError, match=r"expected a whole number from 1, or None"):
-            aer.probabilities(out, angles, shots=shots)
+            measure(out, angles, shots=shots)
     with pytest.raises(InputError, match="expected 0, 1, 2 or 3"):
-        aer.probabilities(out, angles, optimization_level=4)
+        measure(out, angles, optimization_level=4)
     for noise in (0.1, AerSimulator()):
         with pytest.raises(InputError, match=f"noise of type {type(noise).__name__}: expected None, a name"):
-            aer.probabilities(out, angles, noise=noise)
+            measure(out, angles, noise=noise)
     with pytest.raises(InputError, match="has 2 qubits: expected at least 3; take a larger machine"):
-        aer.probabilities(out, angles, noise=line(2))
+        measure(out, angles, noise=line(2))
     together, on_measure = NoiseModel(), NoiseModel()
     together.add_readout_error(ReadoutError(np.eye(4)[::-1]), [0, 1])
     on_measure.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), "measure")
     for noise, words in ((together, "readout error on several qubits"), (on_measure, "quantum error on 'measure'")):
         with pytest.raises(InputError, match=words):
-            aer.probabilities(out, angles, noise=noise)
+            measure(out, angles, noise=noise)
     monkeypatch.setattr(aer, "MOST_NOISY_QUBITS", 2)
     with pytest.raises(InputError, match="3 qubits with noise: expected at most 2"):
-        aer.probabilities(out, angles, noise=line(3))
+        measure(out, angles, noise=line(3))
 
 
 def test_an_unknown_machine():
     pytest.importorskip("qiskit_ibm_runtime", reason="needs the extra 'ibm'")
     with pytest.raises(InputError, match="unknown machine 'fake_manilla'; did you mean 'fake_manila'"):
-        aer.compiled(only(), "fake_manilla")
+        Aer("fake_manilla")
 
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
     with pytest.raises(MissingExtra, match=r"qiskit_ibm_runtime is not installed; .* pip install 'qad-hep\[ibm\]'"):
-        aer.compiled(only(), "fake_manila")
+        Aer("fake_manila")

@@ -1,9 +1,39 @@
-"""What evaluates an exported circuit: probabilities of the qubits read out for a batch of events, with shots, seed and noise.
+"""What evaluates a circuit: probabilities of the qubits read out for a batch of events, with shots, seed and noise.
 
-Every backend is a module with ``probabilities(exported, angles, *, shots=None, seed=0, …) -> (events, 2^read)``; bit strings
-count as in qad, the first qubit read out is the most significant bit. Exact ones agree with the engine to 1e-6, sampled ones
-within five standard errors. Vendor packages are imported inside these modules only.
+Every backend is a :class:`~qad.quantum.backends.base.Backend` in a file of its own, found by name::
+
+    backends.get("aer", noise="fake_torino").compile(circuit, latent, weights).probabilities(X, shots=4096)
+
+Exact ones agree with a dense-matrix reference to 1e-6, sampled ones within five standard errors; the first qubit read out is
+the most significant bit. Vendor packages are imported inside these modules only.
 
 What to use when
-    ``aer``     Qiskit Aer on this computer: exact, with shots, with the noise of a machine
+    ``exact``       our engine: training, and the truth for all the others
+    ``pennylane``   any PennyLane device, yours too
+    ``aer``         Qiskit Aer on this computer: exact, with shots, with the noise of a machine
+    ``ibm``         an IBM machine, or a snapshot of one in local testing mode, through Qiskit Runtime
 """
+
+from __future__ import annotations
+
+from typing import Any
+
+from qad import registry
+from qad.errors import InputError
+from qad.quantum.backends.base import Backend, Compiled
+
+__all__ = ["Backend", "Compiled", "get", "names"]
+
+
+def names() -> list[str]:
+    """Names of all backends, other packages' included."""
+    return registry.names(registry.BACKENDS)
+
+
+def get(name: str, **options: Any) -> Backend:
+    """The backend ``name`` with its ``options``. Raises :class:`InputError` for a name or option it does not know."""
+    cls = registry.find(registry.BACKENDS, name)
+    try:
+        return cls(**options)
+    except TypeError as error:
+        raise InputError(f"backend '{name}': {str(error).partition('__init__() ')[2] or error}") from None
