@@ -137,7 +137,7 @@ def shots_for(F_background: ArrayLike, F_signal: ArrayLike, *, loss: float | Non
         low, high = high, min(2 * high, MOST_SHOTS)
     while high - low > max(1, high // 100):
         middle = (low + high) // 2
-        low, high = (low, middle + 1) if enough(middle) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
