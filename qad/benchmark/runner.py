@@ -315,7 +315,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         "events_per_second": sum(map(len, scores.values())) / max(score_seconds, 1e-9),
         "parameters": getattr(model, "parameters_", None),
         "effective_parameters": getattr(model, "effective_parameters_", None),
-        "shots": getattr(model, "shots", None),
+        "shots": getattr(model, "score_shots", None) or getattr(model, "shots", None),
         "device": "cpu",
         "dead": getattr(model, "dead_", None),
         "diagnostics": getattr(model, "diagnostics_", {}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -224,20 +224,19 @@ def qiskit_circuit(circuit: Circuit, weights: Any = None, latent: int | None = N
     Raises :class:`InputError` for encodings without angles (AmplitudeEmbedding, …) and free weights that enter nonlinearly.
     """
     from qiskit import ClassicalRegister, QuantumCircuit
-    from qiskit.circuit import ParameterVector
 
     trash, n = trash_qubits(circuit, latent or 0), circuit.n_qubits
     target = QuantumCircuit(n)
     gates = _probe(circuit, example)
     # elements of a vector sort by number: x[2] before x[10]
-    angles = iter(ParameterVector("x", sum(varies for _, varies in gates)))
+    angles = iter(_vector("x", sum(varies for _, varies in gates)))
     for op, varies in gates:
         _append(target, op, _of_data, next(angles) if varies else None)
     if weights is not None:
         for op in record(circuit.ansatz, checked(circuit, weights), n_qubits=n):
             _append(target, op, _of_weights)
     else:
-        angles = iter(_expressions(circuit, ParameterVector("theta", math.prod(circuit.shape))))
+        angles = iter(_expressions(circuit, _vector("theta", math.prod(circuit.shape))))
         probe = torch.rand(circuit.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
         for op, varies in _leaves(record(circuit.ansatz, probe, n_qubits=n), _of_weights, ROTATIONS.keys() | WORDS):
             _append(target, op, _of_weights, next(angles) if varies else None)
@@ -246,6 +245,14 @@ def qiskit_circuit(circuit: Circuit, weights: Any = None, latent: int | None = N
         target.add_register(register)
         target.measure(trash, register)
     return Exported(target, trash, circuit, _layout(gates))
+
+
+@lru_cache
+def _vector(name: str, length: int) -> Any:
+    """Parameters that are the same for every circuit, so that equal circuits are equal."""
+    from qiskit.circuit import ParameterVector
+
+    return ParameterVector(name, length)
 
 
 def _expressions(circuit: Circuit, theta: Any) -> list[Any]:

@@ -216,6 +216,23 @@ def size_rows(device: str = "cpu") -> list[Row]:
     ]
 
 
+def noise_rows(device: str = "cpu") -> list[Row]:
+    """Shots of noisy circuits against SamplerV2 in local testing mode, and one table of events against a run for each."""
+    from qad.quantum.backends.speed import EVENTS, SHOTS, seconds
+
+    small, large = seconds("fake_manila"), seconds("fake_torino", alone=0)
+    size = f"4 qubits, 11 CNOTs or so, {EVENTS} events, {SHOTS:,} shots"
+    return [
+        Row("a noisy circuit on FakeTorino over SamplerV2", large["table"] / large["ours"], "×", 10, "more",
+            f"{size}: ours {large['ours'] * 1e3:.1f} ms, SamplerV2 in local testing mode {large['table']:.1f} s"),
+        Row("the same on FakeManilaV2", small["table"] / small["ours"], "×", 10, "more",
+            f"{size}: ours {small['ours'] * 1e3:.1f} ms, SamplerV2 {small['table']:.2f} s"),
+        Row("events as one table over one run for each", small["alone"] / small["table"], "×", 10, "more",
+            f"{size}, SamplerV2 on FakeManilaV2: {small['table']:.2f} s for one table, {small['alone']:.0f} s event by event, "
+            "from 3 timed"),
+    ]
+
+
 def one_step(n_qubits: int) -> None:
     """ρ̄ and one natural-gradient step on ``n_qubits``; prints the process's peak memory in GiB."""
     problem = Problem(n_qubits, 2, 1000)
@@ -226,11 +243,12 @@ def one_step(n_qubits: int) -> None:
 
 SECTIONS: dict[str, Callable[[str], list[Row]]] = {
     "training": training_rows, "batch": batch_rows, "scoring": scoring_rows, "size": size_rows,
+    "noise": noise_rows,
 }
 
 
 def measure(sections: list[str] | None = None, device: str = "cpu", progress: Progress | None = None) -> list[Row]:
-    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``); some two minutes on 2 cores.
+    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``, ``noise``); three minutes on 2 cores.
 
     Raises :class:`InputError` for an unknown section or a device that is not there.
     """
@@ -269,7 +287,8 @@ def curves(device: str = "cpu", progress: Progress | None = None) -> dict[str, l
 def machine() -> dict[str, Any]:
     """Where the table was taken."""
     return {"processor": _processor(), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
-            "versions": {p: version(p) for p in ("torch", "numpy", "numba", "pennylane")}, "python": platform.python_version()}
+            "versions": {p: version(p) for p in ("torch", "numpy", "numba", "pennylane", "qiskit-aer")},
+            "python": platform.python_version()}
 
 
 def _processor() -> str:

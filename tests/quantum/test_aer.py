@@ -233,4 +233,4 @@ def test_an_unknown_machine():
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "qiskit_ibm_runtime", None)
     with pytest.raises(MissingExtra, match=r"qiskit_ibm_runtime is not installed; .* pip install 'qad-hep\[ibm\]'"):
-        Aer("fake_manila")
+        Aer("fake_quito")

@@ -127,12 +127,12 @@ def test_no_noise_is_no_noise():
 def test_an_error_of_some_qubits_overrules_one_of_all():
     model = NoiseModel(basis_gates=["sx", "cx"])
     model.add_all_qubit_quantum_error(depolarizing_error(1.0, 1), "sx")
-    model.add_quantum_error(depolarizing_error(0.0, 1), "sx", [1], warnings=False)
+    model.add_quantum_error(depolarizing_error(1e-9, 1), "sx", [1], warnings=False)  # of none Aer keeps nothing
     circuit = QuantumCircuit(2)
     for _ in range(2):
         circuit.sx([0, 1])  # X on both
     p = NoisyCircuit(circuit, Noise(model), (0, 1)).probabilities(np.empty((1, 0)))
-    np.testing.assert_allclose(p, [[0, 0.5, 0, 0.5]], atol=1e-12)
+    np.testing.assert_allclose(p, [[0, 0.5, 0, 0.5]], atol=1e-8)
 
 
 def test_what_is_no_gate():

@@ -40,6 +40,17 @@ def test_scoring_rows_and_json():
     assert found["rows"][0]["unit"] == "events/s" and found["machine"]["threads"] >= 1
 
 
+def test_both_sides_of_the_noisy_contest_measure_the_same():
+    pytest.importorskip("qiskit_ibm_runtime", reason="needs the extra 'ibm'")
+    from qad.quantum.backends.speed import contest
+
+    ours, table, one = contest("fake_manila", events=5, shots=2000)
+    error = np.sqrt(2 * 0.25 / 2000)
+    a, b = ours(), table()
+    assert a.shape == b.shape == (5, 4) and abs(a - b).max() < 5 * error
+    assert abs(one(3) - b[3]).max() < 5 * error
+
+
 def test_targets():
     row = speed.Row("w", 2.0, "s", 2, "less", "")
     assert row.reached and not speed.Row("w", 2.1, "s", 2, "less", "").reached
@@ -64,5 +75,5 @@ def test_the_whole_table():
     """Minutes: every row can be measured; the figures are for people."""
     told = []
     rows = speed.measure(progress=lambda done, of: told.append((done, of)))
-    assert len(rows) == 9 and told[-1] == (4, 4)
+    assert len(rows) == 12 and told[-1] == (5, 5)
     print(*rows, sep="\n")

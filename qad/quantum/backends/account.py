@@ -26,7 +26,8 @@ SAVE = ("in Python, QiskitRuntimeService.save_account(token=…, instance=…, s
 #: Modules whose log may hold what went over the wire.
 LOGGERS = ("qiskit_ibm_runtime", "ibm_cloud_sdk_core", "ibm_platform_services", "requests", "urllib3")
 SECRET = re.compile(r"(?i)\b(bearer|apikey|access_token|refresh_token)\b([\"'\s:=]+)[^\s\"'&,;}]+")
-TOO_LARGE = re.compile(r"(?i)\b(413|1305|5302|6053)\b|too large|ran too long|exceed")
+SIZE_CODE = re.compile(r"(?i)\bcode[\"\s:]+(1305|5302|6053)\b")
+TOO_LARGE = re.compile(r"(?i)too large|ran too long|ran longer|exceed")
 NOT_SIZE = re.compile(r"(?i)\b(tags?|usage|quota|rate|pending|plan|retries)\b")  # what else can be exceeded
 CLOSED = re.compile(r"(?i)\b1217\b|\b(session|batch)\b[^.]*\bclosed\b")
 
@@ -85,7 +86,7 @@ def hush() -> None:
 
 def too_large(text: str) -> bool:
     """Whether the service's words mean that a job is too large, or took too long: split it."""
-    return bool(TOO_LARGE.search(text)) and not NOT_SIZE.search(text)
+    return bool(SIZE_CODE.search(text) or (TOO_LARGE.search(text) and not NOT_SIZE.search(text)))
 
 
 def asked(doing: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -116,9 +117,9 @@ def translated(error: BaseException, doing: str) -> ServiceError:
 
     chain = list(_chain(error))
     kinds = {kind.__name__ for e in chain for kind in type(e).__mro__}
-    text = redacted(" ".join(str(error).strip("'\"").split())).rstrip(". ")[:600] or type(error).__name__
     status = _status(chain)
-    if too_large(text) or status == 413:
+    text = redacted(_plain(str(error), status)) or type(error).__name__
+    if status == 413 or (too_large(text) and status < 500 and status not in (401, 403, 408, 429)):
         return TooLargeError(f"{doing}: too large for IBM Quantum ({text}); take fewer events a job, or fewer shots")
     if kinds & {"AccountNotFoundError"}:
         return ServiceError(f"{doing}: no IBM account is saved or in {VARIABLE}; type once, {SAVE}")
@@ -131,6 +132,14 @@ def translated(error: BaseException, doing: str) -> ServiceError:
     if kinds & {"IBMAccountError", "AccountsError", "InvalidAccountError"}:
         return ServiceError(f"{doing}: the IBM account cannot be used ({text}); type, {SAVE}")
     return ServiceError(f"{doing}: IBM Quantum says no ({text})")
+
+
+def _plain(text: str, status: int) -> str:
+    """What the service says, out of the address and the JSON around it."""
+    said, code = re.search(r'"message"\s*:\s*"([^"]+)"', text), re.search(r'"code"\s*:\s*"?(\w+)', text)
+    if said is not None:
+        text = said[1] + (f", code {code[1]}" if code else "") + (f", HTTP status {status}" if status > 0 else "")
+    return " ".join(text.strip("'\"").split()).rstrip(". ")[:600]
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

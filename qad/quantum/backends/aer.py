@@ -8,6 +8,7 @@ distribution at the end.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Aer(Backend):
 
     def on(self, exported: Exported, free: bool = False) -> Compiled:
         """An exported circuit made ready; ``free``: its weights are parameters."""
-        target = AerSimulator() if self.noise is None else self.noise
+        target = _ideal() if self.noise is None else self.noise
         if isinstance(target, NoiseModel):
             target = target.basis_gates
         machine = Machine(transpiled(exported, target, self.seed, self.optimization_level, self.tries, free), self.noise)
@@ -137,6 +138,11 @@ class Machine(Compiled):
             return NoisyCircuit(small, self._errors, read)
         small.save_probabilities(read[::-1])
         return small
+
+
+@lru_cache
+def _ideal() -> AerSimulator:
+    return AerSimulator()
 
 
 def _statevectors(circuit: QuantumCircuit, angles: np.ndarray) -> np.ndarray:

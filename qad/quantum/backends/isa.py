@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,18 +97,36 @@ def transpiled(exported: Exported, target: BackendV2 | list[str] | None = None, 
     register = ClassicalRegister(len(exported.trash), "trash")
     circuit.add_register(register)
     circuit.measure(exported.trash[::-1], register)
-    options: dict[str, Any] = {"optimization_level": optimization_level}
-    if isinstance(target, BackendV2):
-        if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
-            raise InputError(f"{target.name} has {target.num_qubits} qubits: expected at least {circuit.num_qubits}; take a "
-                             "larger machine, or fewer features")
-        options["backend"] = target
-    elif target is not None:
-        options["basis_gates"] = target
-    found = [transpile(circuit, seed_transpiler=seed + i, **options) for i in range(tries)]
+    if isinstance(target, BackendV2) and target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+        raise InputError(f"{target.name} has {target.num_qubits} qubits: expected at least {circuit.num_qubits}; take a "
+                         "larger machine, or fewer features")
+    target = target if target is None or isinstance(target, BackendV2) else tuple(target)
+    return ISA(_chosen(_Written(circuit), target, seed, optimization_level, tries), exported, free)
+
+
+class _Written:
+    """A circuit that equals another of the same gates and parameters."""
+
+    def __init__(self, circuit: QuantumCircuit) -> None:
+        self.circuit = circuit
+        self.gates = tuple((step.operation.name, *(circuit.find_bit(q).index for q in step.qubits),
+                            *(a.tobytes() if isinstance(a, np.ndarray) else a if isinstance(a, ParameterExpression) else repr(a)
+                              for a in step.operation.params)) for step in circuit.data)
+
+    def __hash__(self) -> int:
+        return hash(self.gates)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Written) and self.gates == other.gates
+
+
+@lru_cache(maxsize=16)  # the same circuit is scored again and again, and this takes seconds
+def _chosen(written: _Written, target: BackendV2 | tuple[str, ...] | None, seed: int, level: int, tries: int) -> QuantumCircuit:
+    options = {"backend": target} if isinstance(target, BackendV2) else {} if target is None else {"basis_gates": list(target)}
+    found = [transpile(written.circuit, seed_transpiler=seed + i, optimization_level=level, **options) for i in range(tries)]
     if isinstance(target, BackendV2) and tries > 1:
         found.sort(key=lambda c: expected_error(c, target.target))
-    return ISA(found[0], exported, free)
+    return found[0]
 
 
 def expected_error(circuit: QuantumCircuit, target: Target) -> float:

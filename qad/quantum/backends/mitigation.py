@@ -50,7 +50,7 @@ def calibration_circuits(isa: ISA, basis: Collection[str] | None = None) -> list
 def confusions(p0: ArrayLike, p1: ArrayLike) -> np.ndarray:
     """P(read b | prepared a) of each qubit, ``(read, 2, 2)`` indexed [qubit, a, b], the most significant qubit first.
 
-    p0, p1   what the two circuits of :func:`calibration_circuits` gave, ``(2^read,)``
+    p0, p1   what the two circuits of :func:`calibration_circuits` gave, shares or counts, ``(2^read,)``
 
     Raises :class:`InputError` for a qubit that tells 0 from 1 no better than a coin.
     """

@@ -46,8 +46,8 @@ def of_target(target: Target, layout: tuple[int, ...], circuit: QuantumCircuit) 
     place = {q: i for i, q in enumerate(layout)}
     small = Target(num_qubits=len(layout), dt=target.dt,
                    qubit_properties=[target.qubit_properties[q] for q in layout] if target.qubit_properties else None)
-    for name in circuit.count_ops():
-        if name != "barrier" and target.instruction_supported(name):
+    for name in sorted({*circuit.count_ops(), "x"} - {"barrier"}):  # x: readout is calibrated with it
+        if target.instruction_supported(name):
             properties = {tuple(place[q] for q in qubits): p for qubits, p in (target[name] or {}).items()
                           if qubits is not None and place.keys() >= set(qubits)}
             small.add_instruction(target.operation_from_name(name), properties or None)

@@ -30,7 +30,9 @@ def account() -> Any:
 def backend(service: Any, name: str) -> BackendV2:
     """The machine ``name`` of an account. Raises :class:`ServiceError`, naming the machines that there are."""
     try:
-        return asked(f"machine '{name}'", service.backend, name)
+        machine = asked(f"machine '{name}'", service.backend, name)
+        asked(f"calibration of '{name}'", lambda: (machine.properties(), machine.target))  # else asked for later, by anyone
+        return machine
     except ServiceError as error:
         if "No backend matches" not in str(error):
             raise
@@ -116,7 +118,9 @@ class RuntimeService(Service):
     def _state(self, job_id: str, job: Any) -> JobState:
         status = asked(f"job {job_id}", job.status)
         known: Status = "failed" if "RAN TOO LONG" in status else STATUS.get(status.partition(" ")[0], "running")
-        reason = redacted(" ".join((asked(f"job {job_id}", job.error_message) or "").split())) if known == "failed" else ""
+        reason = ""
+        if known == "failed":
+            reason = redacted(" ".join((asked(f"job {job_id}", job.error_message) or status.lower()).split()))
         if known == "cancelled":
             reason = "it was cancelled"
         large = known == "failed" and too_large(f"{status} {reason}")
