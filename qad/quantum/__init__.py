@@ -14,5 +14,6 @@ from qad.quantum.normalised import NormalisedAutoencoder
 from qad.quantum.optimizers import QNSPSA, NaturalGradient, QBang
 
 __all__ = ["CeilingUnitary", "Circuit", "ContrastiveAutoencoder", "FeatureAutoencoder", "HybridAutoencoder", "MeanState",
-           "MeasuredAutoencoder", "MeasuredFeatures", "Metric", "NaturalGradient", "NormalisedAutoencoder", "Overlap", "QBang", "QNSPSA", "QuantumAutoencoder",
-           "QuantumKMeans", "QuantumOneClassSVM", "RandomCircuit", "UntrainedCircuit", "metric_tensor"]
+           "MeasuredAutoencoder", "MeasuredFeatures", "Metric", "NaturalGradient", "NormalisedAutoencoder", "Overlap", "QBang",
+           "QNSPSA", "QuantumAutoencoder", "QuantumKMeans", "QuantumOneClassSVM", "RandomCircuit", "UntrainedCircuit",
+           "metric_tensor"]

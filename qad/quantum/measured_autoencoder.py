@@ -17,7 +17,7 @@ from qad.quantum.circuit import Circuit
 from qad.quantum.geometry import Metric
 from qad.quantum.mean_state import MeanState
 from qad.quantum.measured_geometry import MeasuredMetric, MeasuredOverlap
-from qad.quantum.shift import Infidelity, Meter
+from qad.quantum.shift import Infidelity, Meter, by_angles
 from qad.quantum.stopping import Smoothed
 from qad.training import train
 
@@ -146,11 +146,13 @@ class MeasuredAutoencoder(QuantumAutoencoder):
     def _score(self, X: np.ndarray) -> np.ndarray:
         backend, events = self._backend(), np.asarray(self.inputs(X), dtype=np.float64)
         circuit, weights, latent = self.exported()
-        compiled = backend.compile(circuit, latent, weights, example=events[:2])
+        angles = circuit.program.angles(torch.as_tensor(weights)).numpy()
+        # the gates and qubits that training met: with the weights as numbers it would be another circuit of other noise
+        compiled = backend.compile(by_angles(circuit), latent, example=events[:2])
         shots = self.shots if self.score_shots is None else self.score_shots
         if shots is None or not backend.exact:
-            return 1 - compiled.zeros(events, None, shots, self.random_state)
-        return 1 - drawn(compiled.zeros(events), shots, events, self.random_state)
+            return 1 - compiled.zeros(events, angles, shots, self.random_state)
+        return 1 - drawn(compiled.zeros(events, angles), shots, events, self.random_state)
 
 
 class MeasuredFeatures(Bounded, MeasuredAutoencoder):

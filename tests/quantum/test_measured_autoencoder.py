@@ -101,7 +101,7 @@ class Counting(Exact):
 
     def __init__(self):
         super().__init__()
-        self.asked = []
+        self.asked, self.seen = [], []
 
     def compile(self, circuit, latent, weights=None, example=None):
         compiled = super().compile(circuit, latent, weights, example)
@@ -109,6 +109,7 @@ class Counting(Exact):
 
         def probabilities(X, weights=None, shots=None, seed=0):
             self.asked.append((len(X), shots, seed))
+            self.seen.append(np.array(X))
             return inner(X, weights, shots, seed)
 
         compiled.probabilities = probabilities
@@ -122,6 +123,9 @@ def test_a_backend_of_shots_only_is_never_asked_for_more(events):
     rotations = 8
     assert [a[:2] for a in backend.asked] == [(10 * (1 + 2 * rotations), 64), (200, 64)] * 2 + [(200, 128)]
     assert len({a[2] for a in backend.asked[:4]}) == 4
+    steps = [np.unique(X, axis=0) for X in backend.seen[:4:2]]
+    assert len(np.unique(np.concatenate(steps), axis=0)) == 20  # other events each step, and all settings on the same
+    np.testing.assert_array_equal(backend.seen[1], backend.seen[3])  # the monitored ones are always the same
     first = model.anomaly_score(held)
     np.testing.assert_array_equal(first, model.anomaly_score(held))
     assert np.allclose(first * 128, np.round(first * 128))
@@ -182,6 +186,15 @@ def test_saved_with_its_backend(events, tmp_path):
     np.testing.assert_array_equal(back.anomaly_score(X[:5]), model.anomaly_score(X[:5]))
     with pytest.raises(InputError, match="register"):
         save(MeasuredFeatures(**ANGLES, epochs=0, backend=Exact()).fit(X), tmp_path / "n")
+
+
+def test_it_is_scored_on_the_circuit_it_was_trained_on(events):
+    """Weights of 0 as numbers would take their gates, and the gates' noise, with them."""
+    X = events[0]
+    options = {"noise": {"error_1q": 0.02}, "optimization_level": 3}
+    settings = {**ANGLES, "backend": "aer", "backend_options": options, "shots": None, "start": 0.0}
+    model = MeasuredFeatures(**settings, epochs=1, learning_rate=1e-12).fit(X)
+    assert model.diagnostics_["measured"]["losses"][0] == pytest.approx(model.anomaly_score(X).mean(), abs=1e-6)
 
 
 def test_particles(qcd_toys: Sample, top_toys: Sample):

@@ -10,11 +10,12 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 
 from qad.errors import InputError
-from qad.quantum import encodings, export
+from qad.quantum import backends, encodings, export
 from qad.quantum.backends import isa as circuits
 from qad.quantum.backends import mitigation
 from qad.quantum.circuit import Circuit
 from qad.quantum.outcomes import weights as outcome_weights
+from tests.quantum.test_aer import line
 
 BASIS = ["cx", "rz", "sx", "x"]
 
@@ -71,6 +72,7 @@ def test_unfolding_inverts_the_confusion(n, seed):
     for one in confusion:
         whole = np.kron(whole, one)
     np.testing.assert_allclose(mitigation.confusions(whole[0], whole[-1]), confusion, atol=1e-12)
+    np.testing.assert_allclose(mitigation.confusions(whole[0] * 500, whole[-1] * 700), confusion, atol=1e-12)  # counts
     truth = rng.dirichlet(np.ones(2**n), 3)
     np.testing.assert_allclose(mitigation.unfolded(truth @ whole, confusion), truth, atol=1e-9)
     other = rng.dirichlet(np.ones(2**n), 3)  # any distribution, possible or not
@@ -290,6 +292,26 @@ def test_an_outcome_score_is_mitigated_too():
     w = outcome_weights("relative-entropy", q, q, 0, 1e-3, 0)
     bench = Bench(isa, confusion=UNEQUAL)
     np.testing.assert_allclose(mitigation.Mitigated(bench, factors=(1,)).probabilities(X) @ w, ideal @ w, atol=1e-8)
+
+
+def test_through_the_aer_backend():
+    """The backend's `mitigation`: readout errors alone are undone; with a machine's noise, both together come closest."""
+    circuit = Circuit(encodings.angle_y, lambda w, wires: qml.StronglyEntanglingLayers(w, wires=wires), (1, 3, 3), 3)
+    rng = np.random.default_rng(0)
+    weights, X = rng.uniform(-np.pi, np.pi, (1, 3, 3)), rng.uniform(0, np.pi, (20, 3))
+    ideal = backends.get("exact").compile(circuit, 1, weights).probabilities(X)
+
+    def error(noise, mitigation, shots=None):
+        compiled = backends.get("aer", noise=noise, mitigation=mitigation).compile(circuit, 1, weights)
+        return abs(compiled.probabilities(X, shots=shots) - ideal).max()
+
+    model = NoiseModel(BASIS)
+    for q, matrix in UNEQUAL.items():
+        model.add_readout_error(ReadoutError(matrix), [q])
+    assert error(model, "readout") < 1e-9 < 0.02 < error(model, "none")
+    assert error(model, "readout", 100_000) < 5 * (0.5 / 100_000**0.5 + 0.5 / 10_000**0.5) / 0.6  # of the worst qubit's det
+    snapshot = line(3)  # of the strongest noise that a line can follow
+    assert error(snapshot, "both") < min(error(snapshot, "readout"), error(snapshot, "zne")) < error(snapshot, "none")
 
 
 def test_what_a_user_may_get_wrong():

@@ -107,7 +107,7 @@ class NoisyCircuit:
         size = max(1, MEMORY // (8 * 4**self.n))
         if min(len(angles), wanted) == 0:
             return np.empty((len(angles), wanted))
-        if wanted > max(len(angles), size):  # more outcomes than events: the events are the smaller table
+        if wanted > len(angles):  # more outcomes than events: the events are the smaller table
             return np.concatenate([self._measured(self._end(_kron(r)), wanted) for r in self._states(angles, size)])
         parts = []
         for first in range(0, wanted, size):
