@@ -17,7 +17,7 @@ _PLACES = {
     "save": "qad.persistence",
     "load": "qad.persistence",
 }
-_MODULES = ("data", "metrics", "detector", "representations", "simulation", "quantum", "benchmark", "report")
+_MODULES = ("data", "metrics", "detector", "representations", "simulation", "quantum", "hardware", "benchmark", "report")
 __all__ = [*_PLACES, *_MODULES, "__version__"]
 
 

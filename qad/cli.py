@@ -437,7 +437,7 @@ def circuit(
 
 @app.command()
 def speed(
-    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size. [default: all]")] = [],  # noqa: B006
+    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size, noise. [default: all]")] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "
                                                    "(.png, .svg).")] = None,
     device: Annotated[str, typer.Option(help="Where ours runs: cpu or cuda.")] = "cpu",
@@ -685,6 +685,6 @@ def doctor() -> None:
 
         where = present()
         print(f"ok       IBM account in {where}" if where else
-              "note     no IBM account: snapshots such as fake_torino need none; to save one, QiskitRuntimeService.save_account")
+              "note     no IBM account: snapshots (fake_torino) need none; to save one: QiskitRuntimeService.save_account")
     if not healthy:
         raise typer.Exit(1)

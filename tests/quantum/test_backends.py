@@ -120,7 +120,7 @@ def test_names_and_options_are_checked():
         backends.get("aer", shot=3)
     with pytest.raises(InputError, match="expected float64 or float32"):
         backends.get("exact", dtype="float16")
-    with pytest.raises(InputError, match="PennyLane cannot make the device 'default.qubits'"):
+    with pytest.raises(InputError, match=r"PennyLane cannot make the device 'default\.qubits'"):
         backends.get("pennylane", device="default.qubits")
     with pytest.raises(InputError, match="unknown mitigation 'reedout'; did you mean 'readout'"):
         backends.get("aer", mitigation="reedout")

@@ -79,6 +79,7 @@ class NoisyCircuit:
         self.n, self.read, self.noise = circuit.num_qubits, tuple(read), noise
         self.column = {p: i for i, p in enumerate(circuit.parameters)}
         self._known: dict[Any, np.ndarray] = {}
+        self._pulled: tuple[tuple[int, int], np.ndarray] | None = None
         head, tail, busy = [], [], set()
         for step in reversed(circuit.data):
             if step.operation.name in ("measure", "barrier"):
@@ -111,11 +112,18 @@ class NoisyCircuit:
             return np.concatenate([self._measured(self._end(_kron(r)), wanted) for r in self._states(angles, size)])
         parts = []
         for first in range(0, wanted, size):
-            m = np.stack([reduce(np.kron, self._factors(k)) for k in range(first, min(first + size, wanted))])
-            for qubits, transfer in reversed(self.tail):
-                m = _apply(m, transfer.T, qubits, self.n)
+            m = self._outcomes(first, min(first + size, wanted))
             parts.append(np.concatenate([self._products(m, r) for r in self._states(angles, size)]))
         return np.concatenate(parts, axis=1)
+
+    def _outcomes(self, first: int, last: int) -> np.ndarray:
+        """The vectors of some outcomes, pulled back to where events are apart; the latest are kept."""
+        if self._pulled is None or self._pulled[0] != (first, last):
+            m = np.stack([reduce(np.kron, self._factors(k)) for k in range(first, last)])
+            for qubits, transfer in reversed(self.tail):
+                m = _apply(m, transfer.T, qubits, self.n)
+            self._pulled = (first, last), m
+        return self._pulled[1]
 
     def _end(self, r: np.ndarray) -> np.ndarray:
         for qubits, transfer in self.tail:
