@@ -87,8 +87,8 @@ def estimate(isa: compiled.ISA, machine: Any, events: int, shots: int, chunk: in
     rep_delay = REP_DELAY if rep_delay is None else float(rep_delay)
     success = math.exp(-compiled.expected_error(isa.circuit, machine.target))
     seconds = JOB_SECONDS * jobs + executions * (rep_delay + (length or 0.0))
-    return Estimate(machine.name, len(isa.layout), isa.layout, isa.two_qubit_gates, isa.depth, success, length, rep_delay, events,
-                    shots, executions, jobs, seconds, tuple(ignored or ()), mode)
+    return Estimate(machine.name, len(isa.layout), isa.layout, isa.two_qubit_gates, isa.depth, success, length, rep_delay,
+                    events, shots, executions, jobs, seconds, tuple(ignored or ()), mode)
 
 
 class Allowance:

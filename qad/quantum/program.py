@@ -208,7 +208,8 @@ class Program:
 def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubits: int) -> Program:
     """The :class:`Program` of a quantum function ``f(weights, wires)`` with weights of ``shape``.
 
-    Raises :class:`InputError` if it measures, has no trainable weight, or a trainable gate is not made of Pauli rotations.
+    Without weights, ``shape`` (0,), it is a fixed circuit. Raises :class:`InputError` if it measures, has weights and no gate
+    that depends on them, or a trainable gate is not made of Pauli rotations.
     """
     check_size(n_qubits)
     shape = tuple(shape)
@@ -237,9 +238,9 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
                 continue
             steps.append(_rotation(op, len(angles)))
             angles.append(torch.as_tensor(op.parameters[0]).to(weights.dtype))
-        if not angles:
+        if not angles and math.prod(shape):
             raise InputError(f"{_name(function)} has no gate that depends on its weights of shape {shape}: nothing to train")
-        return tuple(steps), torch.stack([a.reshape(()) for a in angles])
+        return tuple(steps), torch.stack([a.reshape(()) for a in angles]) if angles else weights.reshape(-1)
 
     generator = torch.Generator().manual_seed(1)
     probes = [torch.empty(shape, dtype=torch.float64).uniform_(-3, 3, generator=generator) for _ in range(2)]
@@ -257,7 +258,7 @@ def compile_program(function: Callable[..., None], shape: Sequence[int], n_qubit
     if not _alike(steps, others):
         raise InputError(f"the gates of {_name(function)} change with the values of its weights: weights may enter as angles "
                          "only, and as tensors (no float(), no if)")
-    A = torch.stack(rows)
+    A = torch.stack(rows) if rows else torch.zeros(0, 0, dtype=torch.float64)  # weights of shape (0,): a fixed circuit
     b = first.detach() - A @ probes[0].detach().reshape(-1)
     linear = torch.allclose(second.detach(), A @ probes[1].detach().reshape(-1) + b, atol=1e-10)
     if linear:

@@ -26,6 +26,8 @@ from qad.quantum.export import Exported, qiskit_circuit
 
 #: A state of 12 qubits with noise has 17 million numbers.
 MOST_NOISY_QUBITS = 12
+#: Circuits that are kept ready.
+MOST_READY = 4
 #: Events that go through Aer together.
 CHUNK = 4096
 MITIGATIONS = ("none", "readout", "zne", "both")
@@ -81,7 +83,7 @@ class Machine(Compiled):
                              "noise=None")
         self.model = noise if noise is None or own else of_target(noise.target, self.layout, isa.circuit)
         self._errors = None if self.model is None else Noise(self.model)
-        self._ready: tuple[Any, NoisyCircuit | QuantumCircuit] | None = None
+        self._ready: dict[int, tuple[QuantumCircuit, NoisyCircuit | QuantumCircuit]] = {}  # the latest: folded ones take turns
 
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
         return self.run(self.isa, X, weights, shots, seed)
@@ -118,9 +120,11 @@ class Machine(Compiled):
         if angles.ndim != 2 or angles.shape[1] != len(circuit.parameters) or not np.isfinite(angles).all():
             raise InputError(f"angles of shape {angles.shape}: expected finite numbers [rad] of shape "
                              f"(events, {len(circuit.parameters)})")
-        if self._ready is None or self._ready[0] is not circuit:
-            self._ready = circuit, self._made(circuit)
-        ready = self._ready[1]
+        if id(circuit) not in self._ready:
+            while len(self._ready) >= MOST_READY:
+                del self._ready[next(iter(self._ready))]
+            self._ready[id(circuit)] = circuit, self._made(circuit)
+        ready = self._ready[id(circuit)][1]
         if isinstance(ready, NoisyCircuit):
             return ready.probabilities(angles, outcomes)
         parts = [_statevectors(ready, angles[i : i + CHUNK]) for i in range(0, len(angles), CHUNK)]
