@@ -83,6 +83,7 @@ class Machine(Compiled):
                              "noise=None")
         self.model = noise if noise is None or own else of_target(noise.target, self.layout, isa.circuit)
         self._errors = None if self.model is None else Noise(self.model)
+        self._bound: dict[tuple[int, bytes], tuple[ISA, ISA]] = {}
         self._ready: dict[int, tuple[QuantumCircuit, NoisyCircuit | QuantumCircuit]] = {}  # the latest: folded ones take turns
 
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
@@ -105,9 +106,17 @@ class Machine(Compiled):
             return self.exact(isa.circuit, isa.angles(X, weights), outcomes)
         p = np.empty((len(X), 2 ** len(isa.read) if outcomes is None else outcomes))
         for one, where in groups_of(weights, isa.exported.source, len(X)):  # what follows the events' gates is theirs together
-            bound = isa.bound(one)
+            bound = self._with(isa, one)
             p[where] = self.exact(bound.circuit, bound.angles(X[where]), outcomes)
         return p
+
+    def _with(self, isa: ISA, weights: np.ndarray) -> ISA:
+        key = id(isa), weights.tobytes()
+        if key not in self._bound:
+            while len(self._bound) >= MOST_READY:
+                del self._bound[next(iter(self._bound))]
+            self._bound[key] = isa, isa.bound(weights)
+        return self._bound[key][1]
 
     def run_circuits(self, circuits: list[QuantumCircuit], shots: int | None = None, seed: int = 0) -> np.ndarray:
         """The distribution of each of some circuits without parameters on the same qubits, ``(circuits, 2^read)``."""
