@@ -332,7 +332,7 @@ def score(
                                               show_default=False)] = None,
     option: Annotated[list[str], typer.Option(help="NAME=VALUE of the backend, such as device=lightning.qubit, "
                                               "mitigation=readout or machine=fake_torino.")] = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Of the shots.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shots.")] = 0,
     trust: Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")] = [],  # noqa: B006
 ) -> None:
     """Score events with a fitted detector: higher = more anomalous.
@@ -349,11 +349,12 @@ def score(
 
         options = _parameters(option)
         if noise is not None:
-            options["noise"] = _parameters(noise.split(",")) if "=" in noise else noise
-        where = backends.get(backend, **options)
+            options["noise"] = _parameters(re.split(r",(?![^\[]*\])", noise)) if "=" in noise else noise
+        with _one_line_warnings():
+            where = backends.get(backend, **options)
     elif noise is not None or shots is not None or option:
         raise InputError("--noise, --shots and --option go with --backend: type  --backend aer")
-    with _progress("events") as bar:
+    with _progress("events") as bar, _one_line_warnings():
         scores, speed = pipeline.score(model, file, out, {name: detector.find(name) for name in trust}, where, shots, seed,
                                        _row(bar, backend) if backend else None)
     print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")

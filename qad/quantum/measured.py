@@ -36,6 +36,9 @@ def read_out(detector: Detector) -> ReadOut:
     if not isinstance(detector, QuantumAutoencoder):
         raise InputError(f"the score of a {type(detector).__name__} is not read from one circuit's bit strings: expected a "
                          "quantum autoencoder of some kind, as  qad detectors  lists them")
+    if detector.readout == "swap":
+        raise InputError("readout='swap' is the detector's own simulation of a SWAP test: expected readout='direct', which "
+                         "gives the same score with fewer qubits and shots")
     circuit, weights, latent = detector.exported()
     return ReadOut(circuit, weights, latent if _values(detector) is None else 0)
 
@@ -69,13 +72,17 @@ class Instrument:
         self.compiled = backend.compile(self.wanted.circuit, self.wanted.latent, self.wanted.weights)
 
     def score(self, X: np.ndarray, shots: int | None = None, seed: int = 0) -> Measured:
-        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution."""
+        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution.
+
+        Of mitigated ones the error has what extrapolation adds, not the few per cent that unfolding the readout does.
+        """
         inputs = self.detector.inputs(self.detector._check(X, reset=False))
         if _values(self.detector) is None:
             p = self.compiled.zeros(inputs, shots=shots, seed=seed)[:, None]
         else:
             p = self.compiled.probabilities(inputs, shots=shots, seed=seed)
-        return scores(self.detector, p, shots)
+        score, error = scores(self.detector, p, shots)
+        return Measured(score, error * self.compiled.amplification**0.5)
 
 
 def measure(detector: Detector, X: np.ndarray, backend: Backend, shots: int | None = None, seed: int = 0) -> Measured:

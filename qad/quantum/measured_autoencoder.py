@@ -87,7 +87,9 @@ class MeasuredAutoencoder(QuantumAutoencoder):
             raise InputError(f"exact_epochs={self.exact_epochs!r}: expected a whole number from 0")
         if self.score_shots is not None and not _whole(self.score_shots, 1):
             raise InputError(f"score_shots={self.score_shots!r}: expected a whole number from 1, or None for as many as shots")
-        self._backend()
+        for name, shots in (("shots", self.shots), ("score_shots", self.score_shots or self.shots)):
+            if shots is None and not self._backend().exact:
+                raise InputError(f"{name}=None: backend '{self.backend}' has no exact distribution; give {name}=4096, say")
 
     def _backend(self) -> backends.Backend:
         if isinstance(self.backend, backends.Backend):
@@ -150,7 +152,7 @@ class MeasuredAutoencoder(QuantumAutoencoder):
         # the gates and qubits that training met: with the weights as numbers it would be another circuit of other noise
         compiled = backend.compile(by_angles(circuit), latent, example=events[:2])
         shots = self.shots if self.score_shots is None else self.score_shots
-        if shots is None or not backend.exact:
+        if shots is None or not backend.drawable:
             return 1 - compiled.zeros(events, angles, shots, self.random_state)
         return 1 - drawn(compiled.zeros(events, angles), shots, events, self.random_state)
 

@@ -49,7 +49,10 @@ def by_angles(circuit: Circuit) -> Circuit:
 
 @dataclass
 class Meter:
-    """Measures with ``shots`` shots (None: exactly), a seed of its own each time, and counts what that costs."""
+    """Measures with ``shots`` shots (None: exactly), a seed of its own each time, and counts what that costs.
+
+    Without what a backend spends on its own, to calibrate its readout say.
+    """
 
     shots: int | None
     seed: int = 0
@@ -93,7 +96,7 @@ class Infidelity:
     def mean(self, X: np.ndarray, weights: torch.Tensor) -> tuple[float, float]:
         """The mean loss of ``X``, and the variance that the shots leave on it (that of the choice of events is not in it)."""
         F = self.fidelities(X, weights)
-        return float(1 - F.mean()), float(self.meter.variance(F).sum() / len(F) ** 2)
+        return float(1 - F.mean()), float(self.compiled.amplification * self.meter.variance(F).sum() / len(F) ** 2)
 
     def with_gradient(self, X: np.ndarray, weights: torch.Tensor) -> tuple[float, torch.Tensor]:
         """The mean loss of ``X``, and its gradient of the shape of ``weights``; all circuits go to the backend together.

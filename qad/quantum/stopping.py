@@ -34,9 +34,9 @@ class Smoothed:
     def _span(self) -> int:
         return self.window if self.variances[-1] > 0 else 1
 
-    def error(self) -> float:
-        """Standard deviation of the present smoothed loss from the shots alone."""
-        last = self.variances[-self._span() :]
+    def error(self, epoch: int | None = None) -> float:
+        """Standard deviation of the smoothed loss, after ``epoch`` epochs or the present one, from the shots alone."""
+        last = self.variances[:epoch][-self._span() :]
         return math.sqrt(sum(last)) / len(last)
 
     def tolerance(self) -> float:
@@ -48,5 +48,6 @@ class Smoothed:
         done, kept = len(self.values), history.best_epoch
         why = f"no improvement larger than its noise in {patience} epochs" if done < epochs else "all epochs done"
         return {"why": why, "epochs": done, "kept_epoch": kept + 1 if done else 0, "losses": self.values,
-                "loss": history.validation[kept] if done else None, "error": self.error() if done else None,
+                # the least of many noisy ones: low by one or two of its errors
+                "loss": history.validation[kept] if done else None, "error": self.error(kept + 1) if done else None,
                 "window": self.window, "tolerance": self.tolerance() if done else None}

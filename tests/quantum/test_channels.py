@@ -13,6 +13,7 @@ from qad.quantum import encodings
 from qad.quantum.backends import channels
 from qad.quantum.backends.aer import Aer
 from qad.quantum.backends.channels import Noise, NoisyCircuit
+from qad.quantum.backends.isa import folded
 from qad.quantum.backends.noise import from_rates
 from qad.quantum.circuit import Circuit
 
@@ -133,6 +134,39 @@ def test_an_error_of_some_qubits_overrules_one_of_all():
         circuit.sx([0, 1])  # X on both
     p = NoisyCircuit(circuit, Noise(model), (0, 1)).probabilities(np.empty((1, 0)))
     np.testing.assert_allclose(p, [[0, 0.5, 0, 0.5]], atol=1e-8)
+
+
+def test_folding_keeps_the_unitary_of_gates_that_are_not_their_own_inverse():
+    def ansatz(w, wires):
+        qml.IsingZZ(w[0], wires=wires[:2])
+        qml.ISWAP(wires=wires[1:])
+        qml.RX(w[1], wires=wires[1])
+
+    circuit = Circuit(encodings.angle_y, ansatz, (2,), 3)
+    X = np.random.default_rng(1).uniform(0, 3, (4, 3))
+    model = NoiseModel(basis_gates=["rx", "ry", "rz", "rzz", "iswap"])
+    model.add_all_qubit_readout_error(ReadoutError([[1, 0], [0, 1]]))
+    machine = Aer(noise=model).compile(circuit, 0, [0.7, 0.4])
+    assert {"rzz", "iswap"} <= set(machine.isa.circuit.count_ops())
+    plain = machine.run(machine.isa, X)
+    np.testing.assert_allclose(machine.run(folded(machine.isa, 3), X), plain, atol=1e-9)
+    assert folded(machine.isa, 3).two_qubit_gates == 3 * machine.two_qubit_gates
+
+
+def test_the_columns_of_parameters_that_the_transpiler_leaves():
+    """A phase before the measurement is dropped, with its parameter in the middle of the others."""
+    def encoding(x, wires):
+        qml.RX(x[..., 0], wires=wires[0])
+        qml.RZ(x[..., 1], wires=wires[0])
+        qml.RX(x[..., 2], wires=wires[1])
+
+    circuit = Circuit(encoding, lambda w, wires: None, (0,), 2, (3,))
+    X = np.random.default_rng(2).uniform(0, 3, (5, 3))
+    compiled = Aer(optimization_level=2).compile(circuit, 0, np.zeros(0))
+    assert len(compiled.isa.circuit.parameters) == 2
+    one, other = np.sin(X[:, 0] / 2) ** 2, np.sin(X[:, 2] / 2) ** 2
+    truth = np.stack([(1 - one) * (1 - other), (1 - one) * other, one * (1 - other), one * other], 1)
+    np.testing.assert_allclose(compiled.probabilities(X), truth, atol=1e-9)
 
 
 def test_what_is_no_gate():

@@ -46,6 +46,21 @@ def test_errors_are_the_spread_of_scores_measured_again(X, name, params):
     assert kept.sum() > 5
 
 
+def test_the_error_of_mitigated_scores_has_what_extrapolation_adds(X):
+    model = detector.get("quantum-features", latent=1, epochs=3).fit(X)
+    noise = {"error_2q": 1e-2, "readout": 0.01}
+    for mitigation, about in (("none", 1.0), ("zne", 1.0), ("both", 1.05)):
+        instrument = measured.Instrument(model, backends.get("aer", noise=noise, mitigation=mitigation))
+        again = [instrument.score(X[:20], shots=600, seed=s) for s in range(120)]
+        ratio = np.std([m.score for m in again], axis=0) / np.sqrt(np.mean([m.error**2 for m in again], axis=0))
+        assert np.median(ratio) == pytest.approx(about, rel=0.15), mitigation
+
+
+def test_a_swap_test_is_not_measured(X):
+    with pytest.raises(InputError, match="expected readout='direct'"):
+        measured.read_out(detector.get("quantum-features", latent=1, epochs=1, readout="swap", shots=10).fit(X))
+
+
 def test_none_of_the_shots():
     """-log 0 is infinite: less than half a shot is what is known."""
     class Log:
@@ -103,7 +118,7 @@ def test_score_on_a_backend(files, monkeypatch, capsys):
 @pytest.mark.parametrize("words, sentence", [
     (("--shots", "100"), "go with --backend: type  --backend aer"),
     (("--backend", "air"), "did you mean 'aer'"),
-    (("--backend", "aer", "--option", "shot=3"), "backend 'aer': got an unexpected keyword argument 'shot'"),
+    (("--backend", "aer", "--option", "shot=3"), "backend 'aer': unknown option 'shot'"),
     (("--backend", "aer", "--noise", "error_3q=1"), "expected numbers for some of t1, t2, error_1q"),
 ])
 def test_mistakes(files, monkeypatch, capsys, words, sentence):

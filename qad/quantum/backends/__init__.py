@@ -16,13 +16,18 @@ What to use when
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from qad import registry
-from qad.errors import InputError
+from qad.errors import InputError, did_you_mean
 from qad.quantum.backends.base import Backend, Compiled
 
 __all__ = ["Backend", "Compiled", "get", "names"]
+
+
+#: Words in the name of an option that would hold a credential.
+SECRET = ("token", "key", "secret", "password", "credential")
 
 
 def names() -> list[str]:
@@ -33,7 +38,11 @@ def names() -> list[str]:
 def get(name: str, **options: Any) -> Backend:
     """The backend ``name`` with its ``options``. Raises :class:`InputError` for a name or option it does not know."""
     cls = registry.find(registry.BACKENDS, name)
-    try:
-        return cls(**options)
-    except TypeError as error:
-        raise InputError(f"backend '{name}': {str(error).partition('__init__() ')[2] or error}") from None
+    for option in options:
+        if any(word in option.lower() for word in SECRET):
+            raise InputError(f"option '{option}' looks like a credential, which a model or a folder of jobs would keep: leave "
+                             "it to the vendor's saved account or the environment")
+    known = {k: p for k, p in inspect.signature(cls).parameters.items() if p.kind is not p.VAR_KEYWORD}
+    if len(known) == len(inspect.signature(cls).parameters) and (unknown := options.keys() - known):
+        raise InputError(f"backend '{name}': {did_you_mean(min(unknown), known, 'option')}")
+    return cls(**options)

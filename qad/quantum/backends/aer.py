@@ -17,7 +17,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from qad.errors import InputError, did_you_mean
-from qad.quantum.backends.base import Backend, Compiled, check_shots, check_weights, groups_of, sampled
+from qad.quantum.backends.base import Backend, Compiled, check_shots, check_weights, checked_events, groups_of, sampled
 from qad.quantum.backends.channels import Noise, NoisyCircuit
 from qad.quantum.backends.isa import ISA, read_out, transpiled
 from qad.quantum.backends.noise import of_target, understood
@@ -46,14 +46,20 @@ class Aer(Backend):
 
     name = "aer"
     exact = True
+    exact = True
 
     def __init__(self, noise: Any = None, optimization_level: int = 1, seed: int = 0, tries: int = 1,
                  mitigation: str = "none") -> None:
         if mitigation not in MITIGATIONS:
             raise InputError(did_you_mean(str(mitigation), MITIGATIONS, "mitigation"))
+        if mitigation != "none" and noise is None:
+            raise InputError(f"mitigation='{mitigation}' without noise: there is nothing to mitigate; give noise too")
+        for name, value, least in (("seed", seed, 0), ("tries", tries, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"{name}={value!r}: expected a whole number from {least}")
         self.noise = understood(noise)
         self.optimization_level, self.seed, self.tries, self.mitigation = optimization_level, seed, tries, mitigation
-        self.exact = mitigation == "none"  # shots of mitigated circuits cannot be drawn from the mitigated result
+        self.drawable = mitigation == "none"
 
     def compile(self, circuit: Circuit, latent: int, weights: Any = None, example: Any = None) -> Compiled:
         return self.on(qiskit_circuit(circuit, weights, latent, example=example), free=weights is None)
@@ -101,7 +107,7 @@ class Machine(Compiled):
 
     def _distribution(self, isa: ISA, X: Any, weights: Any, outcomes: int | None = None) -> np.ndarray:
         check_weights(weights, not isa.free)
-        X = np.asarray(X)
+        X = checked_events(X)
         if not isa.free or self.model is None:
             return self.exact(isa.circuit, isa.angles(X, weights), outcomes)
         p = np.empty((len(X), 2 ** len(isa.read) if outcomes is None else outcomes))

@@ -21,6 +21,8 @@ class Compiled(ABC):
     two_qubit_gates: int | None = None
     depth: int | None = None
     layout: tuple[int, ...] = ()
+    #: Variance that shots leave over that of as many unmitigated ones.
+    amplification: float = 1.0
 
     @abstractmethod
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
@@ -43,8 +45,9 @@ class Backend(ABC):
     """What evaluates a circuit. Its settings are the arguments of ``__init__``, checked there."""
 
     name: ClassVar[str]
-    #: Without ``shots`` the distribution is exact, noise included: shots may be drawn from it afterwards.
+    #: Without ``shots`` the distribution is exact, noise included; and shots may be drawn from it afterwards.
     exact: bool = False
+    drawable: bool = False
 
     @abstractmethod
     def compile(self, circuit: Circuit, latent: int, weights: Any = None, example: Any = None) -> Compiled:
@@ -61,6 +64,14 @@ def sampled(p: np.ndarray, shots: int | None, seed: int = 0) -> np.ndarray:
     p = np.maximum(p, 0)
     p = p / p.sum(1, keepdims=True)
     return p if shots is None else np.random.default_rng(seed).multinomial(shots, p) / shots
+
+
+def checked_events(X: Any) -> np.ndarray:
+    """``X`` as an array with a row for each event. Raises :class:`InputError` for other shapes, NaN and infinity."""
+    X = np.asarray(X)
+    if X.ndim < 2 or X.dtype.kind not in "fiu" or not np.isfinite(X).all():
+        raise InputError(f"events of shape {X.shape}: expected finite numbers, a row for each event; give X[None] for one")
+    return X
 
 
 def check_shots(shots: Any) -> None:

@@ -23,7 +23,7 @@ from qiskit_aer.noise.errors import QuantumError
 from qad.errors import InputError
 
 #: Bytes of the states, or of the outcomes, that are at hand together.
-MEMORY = 2**28
+MEMORY = 2**26
 GROUND = np.array([1.0, 0.0, 0.0, 1.0])  # |0⟩⟨0| in 1, X, Y, Z
 AXES = {"rx": (2, 3), "ry": (3, 1), "rz": (1, 2), "p": (1, 2)}  # the plane that a rotation turns
 

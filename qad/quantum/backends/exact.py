@@ -10,7 +10,7 @@ import torch
 
 from qad.errors import InputError
 from qad.quantum import engine
-from qad.quantum.backends.base import Backend, Compiled, check_weights, groups_of, sampled
+from qad.quantum.backends.base import Backend, Compiled, check_weights, checked_events, groups_of, sampled
 from qad.quantum.circuit import Circuit
 from qad.quantum.export import checked, trash_qubits
 from qad.quantum.moments import through
@@ -23,11 +23,13 @@ class Exact(Backend):
     """
 
     name = "exact"
-    exact = True
+    exact = drawable = True
 
     def __init__(self, dtype: str = "float64", device: str = "cpu") -> None:
         if dtype not in ("float32", "float64"):
             raise InputError(f"dtype='{dtype}': expected float64 or float32")
+        if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+            raise InputError(f"device='{device}': expected cpu, or cuda where torch can use a GPU")
         self.dtype, self.device = dtype, device
 
     def compile(self, circuit: Circuit, latent: int, weights: Any = None, example: Any = None) -> Compiled:
@@ -46,7 +48,7 @@ class _States(Compiled):
 
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
         check_weights(weights, self.weights is not None)
-        X = torch.as_tensor(np.ascontiguousarray(X), dtype=self.dtype, device=self.device)
+        X = torch.as_tensor(np.ascontiguousarray(checked_events(X)), dtype=self.dtype, device=self.device)
         n = self.circuit.n_qubits
         program = self.circuit.program.to(self.device, self.dtype)
         p = torch.empty(len(X), 2 ** (n - self.latent), dtype=self.dtype, device=self.device)

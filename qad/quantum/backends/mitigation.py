@@ -203,6 +203,7 @@ class Mitigated(Compiled):
         isa = self.machine.isa
         self.folded = {k: isa if k == 1 else folded(isa, k) for k in self.factors}
         self.two_qubit_gates, self.depth, self.layout = isa.two_qubit_gates, isa.depth, isa.layout
+        self.amplification = amplification(self.factors, self.method)
 
     def confusion(self, shots: int | None = None, seed: int = 0) -> np.ndarray:
         """:func:`confusions` of the qubits read out, measured once for each ``seed``; ``shots=None``: exact."""

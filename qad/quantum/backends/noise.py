@@ -64,7 +64,7 @@ def from_rates(t1: float = 100e-6, t2: float = 100e-6, error_1q: float = 2e-4, e
     """The same noise on all qubits, any two coupled by a CNOT.
 
     t1, t2              relaxation and dephasing times [s], t2 ≤ 2 t1
-    error_1q, error_2q  average gate infidelities of SX and X, of CX, relaxation during the gate included
+    error_1q, error_2q  average gate infidelities of SX and X, of CX, relaxation during the gate included, and at least that
     readout             P(1 read | 0) and P(0 read | 1), or one number for both
     time_1q, time_2q    of a gate [s]
 

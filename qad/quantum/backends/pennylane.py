@@ -9,7 +9,7 @@ import numpy as np
 import pennylane as qml
 
 from qad.errors import InputError
-from qad.quantum.backends.base import Backend, Compiled, check_shots, check_weights, groups_of
+from qad.quantum.backends.base import Backend, Compiled, check_shots, check_weights, checked_events, groups_of
 from qad.quantum.circuit import Circuit
 from qad.quantum.export import checked, qnode, trash_qubits
 
@@ -22,8 +22,12 @@ class PennyLane(Backend):
     """
 
     name = "pennylane"
+    exact = True
 
     def __init__(self, device: str = "default.qubit", **options: Any) -> None:
+        if taken := options.keys() & {"wires", "shots", "seed"}:
+            raise InputError(f"{', '.join(sorted(taken))} of a PennyLane device: leave it out; shots and seed go with the "
+                             "measurement, and wires follow from the circuit")
         self.device, self.options = device, options
         self._make(1, 0)
 
@@ -35,7 +39,7 @@ class PennyLane(Backend):
             except (TypeError, qml.exceptions.DeviceError, ImportError, ValueError) as error:
                 problem = error
         raise InputError(f"PennyLane cannot make the device '{self.device}'"
-                         + (f" with {self.options}" if self.options else "") + f": {problem}")
+                         + (f" with {', '.join(self.options)}" if self.options else "") + f": {problem}")
 
     def compile(self, circuit: Circuit, latent: int, weights: Any = None, example: Any = None) -> Compiled:
         trash_qubits(circuit, latent)
@@ -53,10 +57,14 @@ class _Device(Compiled):
         check_weights(weights, self.weights is not None)
         check_shots(shots)
         device = self.backend._make(self.circuit.n_qubits, seed)
-        X = np.asarray(X)
+        X = checked_events(X)
         p = np.empty((len(X), 2 ** (self.circuit.n_qubits - self.latent)))
         for w, where in groups_of(self.weights if weights is None else weights, self.circuit, len(X)):
             if len(where):
-                node = qnode(self.circuit, w, self.latent, device, shots)
-                p[where] = np.asarray(node(X[where])).reshape(len(where), -1)
+                node = qnode(self.circuit, w, self.latent, device, None if shots is None else int(shots))
+                try:
+                    p[where] = np.asarray(node(X[where])).reshape(len(where), -1)
+                except Exception as error:  # whatever a device makes of a circuit that it cannot run
+                    raise InputError(f"PennyLane's {self.backend.device} cannot run this circuit on events of shape {X.shape}: "
+                                     f"{' '.join(str(error).split())}") from error
         return p
