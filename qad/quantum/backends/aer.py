@@ -46,7 +46,6 @@ class Aer(Backend):
 
     name = "aer"
     exact = True
-    exact = True
 
     def __init__(self, noise: Any = None, optimization_level: int = 1, seed: int = 0, tries: int = 1,
                  mitigation: str = "none") -> None:
