@@ -328,7 +328,7 @@ def score(
                                                 "model's own exact score]", show_default=False)] = None,
     noise: Annotated[str | None, typer.Option(help="With aer: a snapshot such as fake_torino, or rates such as "
                                               "t1=1e-4,error_2q=0.01,readout=0.02.", show_default=False)] = None,
-    shots: Annotated[int | None, typer.Option(help="Shots of an event. [default: the exact distribution]",
+    shots: Annotated[int | None, typer.Option(min=1, help="Shots of an event. [default: the exact distribution]",
                                               show_default=False)] = None,
     option: Annotated[list[str], typer.Option(help="NAME=VALUE of the backend, such as device=lightning.qubit, "
                                               "mitigation=readout or machine=fake_torino.")] = [],  # noqa: B006
@@ -584,7 +584,8 @@ def hardware_submit(
     mitigation: Annotated[str, typer.Option(help="none, or readout: measured by two jobs more, and undone.")] = "none",
     option: Annotated[list[str], typer.Option(help="NAME=VALUE of a job: dynamical_decoupling=XY4, twirl_gates=true, …")]
     = [],  # noqa: B006
-    seed: Annotated[int, typer.Option(help="Of the transpiler; of a snapshot's shots too.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="One for the transpiler, which may choose other qubits by it, and for the "
+                                                "shots of a snapshot.")] = 0,
     max_seconds: Annotated[float | None, typer.Option(help="Send nothing if more QPU time is estimated [s].")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print gates, executions and QPU time; send nothing.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Send again what failed or was cancelled.")] = False,

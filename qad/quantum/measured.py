@@ -50,15 +50,21 @@ def scores(detector: Detector, p: np.ndarray, shots: int | None = None) -> Measu
     readout mitigation may leave [0, 1]; its error is then larger than given here.
     """
     p = np.asarray(p, dtype=np.float64)
-    if (values := _values(detector)) is not None:
-        score = p @ values
-        variance = np.maximum(p @ values**2 - score**2, 0)
-    else:
-        score, variance = 1 - p[:, 0], np.clip(p[:, 0] * (1 - p[:, 0]), 0, None)
-        if detector.score_as == "log-fidelity":
-            F = np.maximum(p[:, 0], TINY if shots is None else 1 / (2 * shots))  # none of S shots: less than half of one
-            score, variance = -np.log(F), variance / F**2
-    return Measured(score, np.zeros(len(p)) if shots is None else np.sqrt(variance / shots))
+    values = _values(detector)
+    mean, square = (p[:, 0], p[:, 0]) if values is None else (p @ values, p @ values**2)
+    variance = np.zeros(len(p)) if shots is None else np.maximum(square - mean**2, 0) / shots
+    return _scored(detector, mean, variance, shots)
+
+
+def _scored(detector: Any, mean: np.ndarray, variance: np.ndarray, shots: Any) -> Measured:
+    """Scores from P(0…0), or from the mean of the values of outcomes, and the variance of either."""
+    error = np.sqrt(variance)
+    if _values(detector) is not None:
+        return Measured(mean, error)
+    if detector.score_as != "log-fidelity":
+        return Measured(1 - mean, error)
+    F = np.maximum(mean, TINY if shots is None else 1 / (2 * shots))  # none of S shots: less than half of one
+    return Measured(-np.log(F), error / F)
 
 
 class Instrument:
@@ -72,17 +78,9 @@ class Instrument:
         self.compiled = backend.compile(self.wanted.circuit, self.wanted.latent, self.wanted.weights)
 
     def score(self, X: np.ndarray, shots: int | None = None, seed: int = 0) -> Measured:
-        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution.
-
-        Of mitigated ones the error has what extrapolation adds, not the few per cent that unfolding the readout does.
-        """
+        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution."""
         inputs = self.detector.inputs(self.detector._check(X, reset=False))
-        if _values(self.detector) is None:
-            p = self.compiled.zeros(inputs, shots=shots, seed=seed)[:, None]
-        else:
-            p = self.compiled.probabilities(inputs, shots=shots, seed=seed)
-        score, error = scores(self.detector, p, shots)
-        return Measured(score, error * self.compiled.amplification**0.5)
+        return _scored(self.detector, *self.compiled.weighted(inputs, _values(self.detector), shots=shots, seed=seed), shots)
 
 
 def measure(detector: Detector, X: np.ndarray, backend: Backend, shots: int | None = None, seed: int = 0) -> Measured:

@@ -68,14 +68,14 @@ class Meter:
         """P(0…0) of each event, ``(events,)``."""
         return compiled.zeros(X, weights, **self._next(len(X)))
 
+    def weighted(self, compiled: Compiled, X: np.ndarray, weights: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """P(0…0) of each event and its variance, that of F (1 - F)/shots without bias."""
+        mean, variance = compiled.weighted(X, None, weights, **self._next(len(X)))
+        return mean, variance if self.shots is None else variance * self.shots / max(self.shots - 1, 1)
+
     def probabilities(self, compiled: Compiled, X: np.ndarray, weights: Any = None) -> np.ndarray:
         """As :meth:`qad.quantum.backends.Compiled.probabilities`."""
         return compiled.probabilities(X, weights, **self._next(len(X)))
-
-    def variance(self, F: np.ndarray) -> np.ndarray:
-        """That of measured shares ``F``: F (1 - F) / (shots - 1), without bias."""
-        F = np.clip(F, 0, 1)
-        return np.zeros_like(F) if self.shots is None else F * (1 - F) / max(self.shots - 1, 1)
 
     def cost(self) -> dict[str, int]:
         """Circuits run (each event at each setting is one), shots, and calls of the backend."""
@@ -95,8 +95,8 @@ class Infidelity:
 
     def mean(self, X: np.ndarray, weights: torch.Tensor) -> tuple[float, float]:
         """The mean loss of ``X``, and the variance that the shots leave on it (that of the choice of events is not in it)."""
-        F = self.fidelities(X, weights)
-        return float(1 - F.mean()), float(self.compiled.amplification * self.meter.variance(F).sum() / len(F) ** 2)
+        F, variance = self.meter.weighted(self.compiled, X, self.program.angles(weights.detach()).numpy())
+        return float(1 - F.mean()), float(variance.sum() / len(F) ** 2)
 
     def with_gradient(self, X: np.ndarray, weights: torch.Tensor) -> tuple[float, torch.Tensor]:
         """The mean loss of ``X``, and its gradient of the shape of ``weights``; all circuits go to the backend together.

@@ -37,12 +37,15 @@ class Cloud:
     jobs       by id: the request with ``state`` and ``id``
     sessions   by id
     faults     ``(method, pattern of the path, what)``, each used once: a status, ``(status, text)``, ``drop``: the connection
-               closes without an answer, ``take``: as that, but the request was served
+               closes without an answer, ``take``: as that, but the request was served; ``(take, status, text)``: that is said
+               of a request that was served
     status     of new jobs
+    lag        so many questions for a tag go by before its job is listed
     """
 
     def __init__(self):
         self.jobs, self.sessions, self.faults, self.seen, self.status = {}, {}, [], [], "Completed"
+        self.lag = 0
         files = Path(FakeManilaV2().dirname)
         self.files = {name: json.loads((files / f"{short}_manila.json").read_text().replace("ibmq_manila", "ibm_manila"))
                       for name, short in (("configuration", "conf"), ("properties", "props"))}
@@ -79,7 +82,9 @@ class Cloud:
             self.jobs[job["id"]] = job
             return 200, {"id": job["id"], "backend": body["backend"]}
         if parts == ["jobs"]:
-            found = [self._shown(j) for j in self.jobs.values() if set(query.get("tags", [])) <= set(j.get("tags", []))]
+            self.lag -= 1
+            wanted = set(query.get("tags", []))
+            found = [self._shown(j) for j in self.jobs.values() if wanted <= set(j.get("tags", [])) and self.lag < 0]
             return 200, {"jobs": found, "count": len(found)}
         job = self.jobs.get(parts[1]) if parts[0] == "jobs" else None
         if job is None:
@@ -161,8 +166,9 @@ def running():
             what = cloud.fault(self.command, path)
             if what == "drop":
                 return self.hang_up()
-            status, found = cloud.answer(self.command, path, parse_qs(where.query), body) if what in (None, "take") else \
-                (what, {}) if isinstance(what, int) else what
+            served = what in (None, "take") or (isinstance(what, tuple) and what[0] == "take")
+            answer = cloud.answer(self.command, path, parse_qs(where.query), body) if served else None
+            status, found = (what, {}) if isinstance(what, int) else what[-2:] if isinstance(what, tuple) else answer or (0, "")
             if what == "take":
                 return self.hang_up()
             text = (found if isinstance(found, str) else json.dumps(found)).encode()

@@ -144,6 +144,8 @@ def test_weights_for_each_event(name, options):
 
 
 def test_names_and_options_are_checked():
+    with pytest.raises(InputError, match="'fake_torino' is a machine: type  --backend aer --noise fake_torino"):
+        backends.get("fake_torino")
     with pytest.raises(InputError, match="did you mean 'aer'"):
         backends.get("air")
     for name, options, words in (

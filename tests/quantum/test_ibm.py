@@ -1,5 +1,6 @@
 """Jobs on an IBM machine: the vendor's own client against a service in a thread, with faults, and no token anywhere."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -48,6 +49,7 @@ def cloud(home, monkeypatch):
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(vendor.PostForcelistRetry, "sleep", lambda *_: None)
         monkeypatch.setattr(ibm, "PAUSE", 0.0)
+        monkeypatch.setattr(ibm, "GRACE", 0.05)
         yield found
 
 
@@ -191,21 +193,57 @@ def test_refusals(cloud, fault, times, error, match):
     assert double.TOKEN not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_passing_fault_is_passed_over(cloud):
+def test_questions_are_repeated_and_submissions_are_not(cloud):
     service = ibm.open_service("ibm_manila", mode="job")
     isa, angles, _ = prepared(service)
-    cloud.fail(*SUBMIT, 502, times=2)
-    service.submit(isa.circuit, angles, 10, "t")
-    assert len(cloud.jobs) == 1
-
-
-def test_a_job_that_was_taken_without_an_answer_is_found(cloud):
-    service = ibm.open_service("ibm_manila", mode="job")
-    isa, angles, _ = prepared(service)
-    cloud.fail(*SUBMIT, "take")
+    cloud.fail(*SUBMIT, 502)
     with pytest.raises(UnreachableError):
         service.submit(isa.circuit, angles, 10, "t")
-    assert service.find("t") == "job0" and len(cloud.jobs) == 1
+    assert cloud.seen.count(SUBMIT) == 1 and not cloud.jobs
+    job = service.submit(isa.circuit, angles, 10, "t")
+    cloud.fail("GET", f"/jobs/{job}", 502, times=2)
+    assert service.state(job).status == "done" and not cloud.faults
+
+
+@pytest.mark.parametrize(("answer", "mode"), [
+    ("take", "job"), (("take", 504, "gateway timeout"), "batch"), (("take", 200, "{}"), "batch"), (("take", 200, "[]"), "job"),
+    (("take", 200, '{"backend": "ibm_manila"}'), "job"), (("take", 200, '{"backend": "ibm_manila", "id": null}'), "job")])
+def test_a_job_that_was_taken_without_an_answer_is_in_doubt_and_found(cloud, answer, mode):
+    service = ibm.open_service("ibm_manila", mode=mode)
+    isa, angles, _ = prepared(service)
+    cloud.fail(*SUBMIT, answer)
+    with pytest.raises(UnreachableError) as raised:
+        service.submit(isa.circuit, angles, 10, "t")
+    assert service.find("t") == "job0" and len(cloud.jobs) == 1 and raised.value.__context__ is None
+    cloud.fail(*SUBMIT, (400, ERROR.format(1000, "Rejected")))  # a later one is refused for good
+    with pytest.raises(ServiceError, match="says no") as raised:
+        service.submit(isa.circuit, angles, 10, "u")
+    assert raised.type is ServiceError
+
+
+def test_what_is_refused_before_it_is_sent_is_not_in_doubt(cloud, monkeypatch):
+    service = ibm.open_service("ibm_manila", mode="job")
+    isa, angles, _ = prepared(service)
+    service.submit(isa.circuit, angles, 10, "t")
+    monkeypatch.setattr(primitive, "pub", lambda *_: ("no circuit",))
+    with pytest.raises(ServiceError) as raised:
+        service.submit(isa.circuit, angles, 10, "u")
+    assert raised.type is ServiceError and cloud.seen.count(SUBMIT) == 1
+
+
+@pytest.mark.parametrize("text", ["Maximum number of sessions exceeded", "Cost limit exceeded for this instance",
+                                  "Exceeded the maximum number of open jobs", "You have exceeded the limit",
+                                  "The job tag exceeds 86 characters", "Job create exceeds open plan job usage limits",
+                                  "rep_delay is too large", "These jobs exceed what this session may take"])
+def test_what_smaller_jobs_would_not_mend(text):
+    assert not account.too_large(text)
+
+
+@pytest.mark.parametrize("text", ["Request Entity Too Large", "The job payload is too large", "Job ran too long", "code 1305",
+                                  "Result size exceeds the limit", "The circuits exceed the memory of the controller",
+                                  "Job exceeded the maximum execution time", 'failed, "code": 6053'])
+def test_what_smaller_jobs_mend(text):
+    assert account.too_large(text)
 
 
 @pytest.mark.parametrize(("state", "expected"), [
@@ -310,6 +348,40 @@ def test_the_backend_waits_splits_and_finds(cloud, monkeypatch):
         compiled.probabilities(X, shots=10)
 
 
+@pytest.mark.parametrize(("fault", "lag", "posts"), [("take", 3, 1), (("take", 504, ""), 3, 1), ("drop", 0, 2)])
+def test_a_job_in_doubt_has_its_grace(cloud, monkeypatch, fault, lag, posts):
+    """The list of jobs lags: it is asked again before the job is sent again, which happens once the grace is over."""
+    monkeypatch.setattr(ibm, "GRACE", 30.0 if lag else 0.05)
+    circuit, weights, X = build(3, 4, events=2)
+    compiled = backends.get("ibm", machine="ibm_manila", mode="job", tries=1).compile(circuit, 2, weights)
+    cloud.fail(*SUBMIT, fault)
+    cloud.lag = lag
+    cloud.seen.clear()
+    assert compiled.probabilities(X, shots=10).shape == (2, 4)
+    assert len(cloud.jobs) == 1 and cloud.seen.count(SUBMIT) == posts and cloud.seen.count(("GET", "/jobs")) > lag
+
+
+@pytest.mark.parametrize("mode", ["batch", "session"])
+def test_the_backend_closes_what_it_opened(cloud, mode):
+    circuit, weights, X = build(3, 4, events=2)
+    compiled = backends.get("ibm", machine="ibm_manila", mode=mode, tries=1).compile(circuit, 2, weights)
+    for _ in range(2):  # one for all calls, as training makes them
+        compiled.probabilities(X, shots=10)
+    assert [s["state"] for s in cloud.sessions.values()] == ["open"]
+    del compiled
+    gc.collect()
+    assert [s["state"] for s in cloud.sessions.values()] == ["closed"]
+
+
+def test_a_session_that_cannot_be_closed_is_named(cloud):
+    service = ibm.open_service("ibm_manila", mode="session")
+    name = service.open()
+    cloud.fail("PATCH", "/sessions/.*", 401, 9)
+    cloud.fail("DELETE", "/sessions/.*", 401, 9)
+    with pytest.warns(UserWarning, match=f"{name} may still be open"):
+        ibm._close(service)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 8, 9, 11])
 def test_bits_in_their_order(bits):
     """Against the vendor's own counting, for registers of more than a byte."""
@@ -403,6 +475,8 @@ def test_no_token_in_logs_warnings_errors_or_reprs(cloud, caplog, monkeypatch):
         service = ibm.open_service("ibm_manila")
         isa, angles, _ = prepared(service)
         cloud.fail(*SUBMIT, (502, double.TOKEN))
+        with pytest.raises(UnreachableError):
+            service.submit(isa.circuit, angles, 10, "t")
         job = service.submit(isa.circuit, angles, 10, "t")
         cloud.fail("GET", "/jobs/job0", (401, ERROR.format(1200, double.TOKEN)), 9)
         monkeypatch.setattr(auth.IAMTokenManager, "get_token", no_token)

@@ -57,6 +57,37 @@ def test_counts_follow_from_the_tag(manila, tmp_path):
     np.testing.assert_array_equal(LocalService(manila, tmp_path).counts(first), service.counts(again))
 
 
+def test_columns_go_by_the_names_of_their_parameters(manila, tmp_path):
+    """Whatever order a circuit has them in when it is read again."""
+    service = LocalService(manila, tmp_path)
+    isa, angles = prepared(manila)
+    job = service.submit(isa.circuit, angles, 500, "t")
+    other = service.submit(isa.circuit, angles, 500, "t")
+    header = json.loads((tmp_path / other / "job.json").read_text())
+    order = np.roll(np.arange(angles.shape[1]), 1)
+    header["parameters"] = [header["parameters"][k] for k in order]
+    (tmp_path / other / "job.json").write_text(json.dumps(header))
+    np.save(tmp_path / other / "angles.npy", angles[:, order])
+    np.testing.assert_array_equal(service.counts(job), service.counts(other))
+
+
+def test_what_a_kill_left_goes_after_a_day(manila, tmp_path):
+    isa, angles = prepared(manila)
+    job = LocalService(manila, tmp_path).submit(isa.circuit, angles, 10, "t")
+    old, new = tmp_path / ".new-old", tmp_path / ".new-now"
+    counts = tmp_path / job / ".counts-old.npy"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "job.json").touch()
+    counts.touch()
+    for left in (old, counts):
+        os.utime(left, (0, time.time() - 90_000))
+    service = LocalService(manila, tmp_path)
+    service.submit(isa.circuit, angles, 10, "t")
+    assert new.is_dir() and not old.exists() and not counts.exists() and service.state(job).status == "done"
+    assert service.open() is None and not service.lags and ibm.Service.lags
+
+
 def test_bits_and_columns_keep_their_order(tmp_path):
     """x[10] stands behind x[9], and the first bit read is the most significant; on a machine without errors."""
     machine = GenericBackendV2(12, seed=1, noise_info=False)

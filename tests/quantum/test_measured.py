@@ -46,14 +46,15 @@ def test_errors_are_the_spread_of_scores_measured_again(X, name, params):
     assert kept.sum() > 5
 
 
-def test_the_error_of_mitigated_scores_has_what_extrapolation_adds(X):
-    model = detector.get("quantum-features", latent=1, epochs=3).fit(X)
-    noise = {"error_2q": 1e-2, "readout": 0.01}
-    for mitigation, about in (("none", 1.0), ("zne", 1.0), ("both", 1.05)):
-        instrument = measured.Instrument(model, backends.get("aer", noise=noise, mitigation=mitigation))
-        again = [instrument.score(X[:20], shots=600, seed=s) for s in range(120)]
-        ratio = np.std([m.score for m in again], axis=0) / np.sqrt(np.mean([m.error**2 for m in again], axis=0))
-        assert np.median(ratio) == pytest.approx(about, rel=0.15), mitigation
+@pytest.mark.parametrize("mitigation", ["none", "readout", "zne", "both"])
+@pytest.mark.parametrize("params", [{}, {"score_as": "mean-fidelity"}])
+def test_the_error_of_mitigated_scores_is_their_spread(X, mitigation, params):
+    model = detector.get("quantum-contrastive", rank=1.1, **params).fit(X)  # small scores: noise lifts them
+    noise = {"error_2q": 2e-2, "readout": 0.03}
+    instrument = measured.Instrument(model, backends.get("aer", noise=noise, mitigation=mitigation))
+    again = [instrument.score(X[:30], shots=600, seed=s) for s in range(120)]
+    ratio = np.std([m.score for m in again], axis=0) / np.sqrt(np.mean([m.error**2 for m in again], axis=0))
+    assert np.median(ratio) == pytest.approx(1, rel=0.08)
 
 
 def test_a_swap_test_is_not_measured(X):

@@ -27,8 +27,11 @@ SAVE = ("in Python, QiskitRuntimeService.save_account(token=…, instance=…, s
 LOGGERS = ("qiskit_ibm_runtime", "ibm_cloud_sdk_core", "ibm_platform_services", "requests", "urllib3")
 SECRET = re.compile(r"(?i)\b(bearer|apikey|access_token|refresh_token)\b([\"'\s:=]+)[^\s\"'&,;}]+")
 SIZE_CODE = re.compile(r"(?i)\bcode[\"\s:]+(1305|5302|6053)\b")
-TOO_LARGE = re.compile(r"(?i)too large|ran too long|ran longer|exceed")
-NOT_SIZE = re.compile(r"(?i)\b(tags?|usage|quota|rate|pending|plan|retries)\b")  # what else can be exceeded
+#: Only what smaller jobs mend: sessions, open jobs, usage and costs can be exceeded too.
+_JOB = r"(jobs?|circuits?|program|payload|results?|entity|body|input|instructions|executions|parameters)( size)?"
+TOO_LARGE = re.compile(rf"(?i)\b{_JOB} (is |are |was )?too (large|big)|\bran (too long|longer)\b|\b{_JOB} (has |have )?exceed|"
+                       r"\bexceed\w* (the |its )?(maximum )?(execution time|(job|payload|result) size)")
+NOT_SIZE = re.compile(r"(?i)\b(tags?|usage|quota|rate|pending|plan|costs?|sessions?|retries)\b")
 CLOSED = re.compile(r"(?i)\b1217\b|\b(session|batch)\b[^.]*\bclosed\b")
 
 

@@ -21,8 +21,6 @@ class Compiled(ABC):
     two_qubit_gates: int | None = None
     depth: int | None = None
     layout: tuple[int, ...] = ()
-    #: Variance that shots leave over that of as many unmitigated ones.
-    amplification: float = 1.0
 
     @abstractmethod
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
@@ -39,6 +37,19 @@ class Compiled(ABC):
     def zeros(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
         """Probability that every qubit read out is 0, ``(events,)``: all that the infidelity needs, and cheaper for some."""
         return self.probabilities(X, weights, shots, seed)[:, 0]
+
+    def weighted(self, X: Any, values: np.ndarray | None = None, weights: Any = None, shots: int | None = None,
+                 seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Σ_k p_k v_k of ``values`` v ``(2^read,)``, or P(0…0) without, and the variance from the shots, ``(events,)`` each.
+
+        Arguments as for :meth:`probabilities`; the variance is (Σ p_k v_k² - (Σ p_k v_k)²)/shots, and 0 without shots.
+        """
+        if values is None:
+            mean = square = self.zeros(X, weights, shots, seed)
+        else:
+            p = self.probabilities(X, weights, shots, seed)
+            mean, square = p @ values, p @ values**2
+        return mean, np.zeros(len(mean)) if shots is None else np.maximum(square - mean**2, 0) / shots
 
 
 class Backend(ABC):

@@ -36,6 +36,8 @@ __all__ = ["IBM", "IgnoredOptionWarning", "RuntimeOptions", "calibration", "igno
 
 #: Seconds between two questions for a job, and how often a service that does not answer is asked again.
 PAUSE, PATIENCE = 2.0, 30
+#: How long a job in doubt is looked for before it is sent again [s], since the service's list may lag; how often it is sent.
+GRACE, TRIES = 60.0, 5
 
 
 def machine(name: str) -> BackendV2:
@@ -121,8 +123,11 @@ class IBM(Backend):
 
     name = "ibm"
 
-    def __init__(self, machine: str = "fake_torino", optimization_level: int = 3, seed: int = 0, tries: int = 4,
+    def __init__(self, machine: str | None = None, optimization_level: int = 3, seed: int = 0, tries: int = 4,
                  chunk: int = 1000, **options: Any) -> None:
+        if machine is None:
+            raise InputError("backend 'ibm' without a machine: expected machine='ibm_…' of your account, or a snapshot such as "
+                             "'fake_torino'; type  --option machine=NAME")
         if not isinstance(chunk, int) or chunk < 1:
             raise InputError(f"chunk={chunk!r}: expected a whole number of events a job, from 1")
         self.options, self.machine, self.chunk = RuntimeOptions.of(options), machine, chunk
@@ -137,7 +142,16 @@ class IBM(Backend):
         isa = transpiled(exported, service.machine, self.seed, self.optimization_level, self.tries, free=weights is None)
         found = Awaited(isa, service, self.chunk)
         weakref.finalize(found, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(found, _close, service)  # at the end of the process, too: an open session is paid for
         return found
+
+
+def _close(service: Service) -> None:
+    try:
+        service.close()
+    except ServiceError as error:
+        warnings.warn(f"{service.session_id} may still be open, and a session is paid for until it is closed: {error}; "
+                      "close it at https://quantum.cloud.ibm.com", stacklevel=1)
 
 
 class Awaited(Compiled):
@@ -162,17 +176,26 @@ class Awaited(Compiled):
     def _submitted(self, angles: np.ndarray, part: tuple[int, int], shots: int, run: str) -> str | None:
         """The job's id; None if it is too large."""
         tag = f"{run} {part[0]}-{part[1]}"
-        for _ in range(PATIENCE):
+        for _ in range(TRIES):
             try:
                 return self.service.submit(self.isa.circuit, angles[slice(*part)], shots, tag)
             except TooLargeError:
                 return None
             except UnreachableError as error:
                 problem = error
-                time.sleep(PAUSE)
-                if found := self._patiently(self.service.find, tag):  # it may have been taken all the same
-                    return str(found)
+            if (found := self._found(tag)) is not None:  # it was taken all the same
+                return found
         raise problem
+
+    def _found(self, tag: str) -> str | None:
+        """Id of a job in doubt; None once the service has had its time to know of it."""
+        until = time.monotonic() + (GRACE if self.service.lags else 0.0)
+        while True:
+            late = time.monotonic() >= until  # before the question: its answer must be younger
+            job: str | None = self._patiently(self.service.find, tag)
+            if job is not None or late:
+                return job
+            time.sleep(PAUSE)
 
     def _counts(self, angles: np.ndarray, part: tuple[int, int], shots: int, run: str, job: str | None) -> np.ndarray:
         while job is not None:

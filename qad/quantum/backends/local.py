@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
+import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from qad.quantum.backends.isa import ISA, from_qpy, to_qpy
 from qad.quantum.backends.options import RuntimeOptions
 from qad.quantum.backends.service import JobState, Service, ServiceError
 
+DAY = 86_400
+
 
 class LocalService(Service):
     """Jobs in ``folder``, one folder each, run by the first :meth:`state` or :meth:`counts` that asks for them.
@@ -29,8 +34,10 @@ class LocalService(Service):
     options   :class:`~qad.quantum.backends.options.RuntimeOptions` or a dict of them: ``sampler`` is what counts here
 
     Counts follow from the tag, so a job that is killed and run again gives the same; a submission that is repeated is another
-    job, as it would be at IBM. Files are written beside their place and renamed.
+    job, as it would be at IBM. Files are written beside their place and renamed; what a kill left beside goes after a day.
     """
+
+    lags = False
 
     def __init__(self, machine: str | BackendV2, folder: str | Path, options: Any = None) -> None:
         if isinstance(machine, str):
@@ -39,6 +46,7 @@ class LocalService(Service):
             machine = snapshot(machine)
         self.machine, self.folder, self.options = machine, Path(folder), RuntimeOptions.of(options)
         self._ready: tuple[bytes, QuantumCircuit, Any] | None = None
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"LocalService({self.machine.name!r}, {str(self.folder)!r})"
@@ -51,6 +59,7 @@ class LocalService(Service):
                "parameters": [p.name for p in circuit.parameters]}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
             beside = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
             (beside / "circuit.qpy").write_bytes(to_qpy([circuit]))
             (beside / "job.json").write_text(json.dumps(job, indent=1))
@@ -58,6 +67,16 @@ class LocalService(Service):
             return self._placed(beside, _name(tag))
         except OSError as error:
             raise WriteError(f"{self.folder}: {error.strerror or error}; free some space, or give another folder") from None
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left, once; not what another process may be writing now."""
+        if self._swept:
+            return
+        self._swept = True
+        for left in [*self.folder.glob(".new-*"), *self.folder.glob("local-*/.counts-*")]:
+            with suppress(OSError):  # another process was faster
+                if left.stat().st_mtime < time.time() - DAY:
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def _placed(self, beside: Path, name: str) -> str:
         for number in count():

@@ -203,7 +203,6 @@ class Mitigated(Compiled):
         isa = self.machine.isa
         self.folded = {k: isa if k == 1 else folded(isa, k) for k in self.factors}
         self.two_qubit_gates, self.depth, self.layout = isa.two_qubit_gates, isa.depth, isa.layout
-        self.amplification = amplification(self.factors, self.method)
 
     def confusion(self, shots: int | None = None, seed: int = 0) -> np.ndarray:
         """:func:`confusions` of the qubits read out, measured once for each ``seed``; ``shots=None``: exact."""
@@ -214,14 +213,33 @@ class Mitigated(Compiled):
         return self._confusions[key]
 
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
+        runs, matrix = self._runs(X, weights, shots, seed)
+        return extrapolated({k: p @ matrix for k, (p, _) in runs.items()}, self.method, 2.0 ** -len(self.machine.isa.read))
+
+    def weighted(self, X: Any, values: np.ndarray | None = None, weights: Any = None, shots: int | None = None,
+                 seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """As without mitigation; the variance is Σ_i c_i² Var_i of the shares measured at each noise factor, the confusions
+        taken as known.
+        """
+        runs, matrix = self._runs(X, weights, shots, seed)
+        values = np.eye(len(matrix))[0] if values is None else values
+        v = matrix @ values  # of what is measured, before it is unfolded
+        means = {k: p @ v for k, (p, _) in runs.items()}
+        mean = extrapolated(means, self.method, float(np.mean(values)))
+        if shots is None:
+            return mean, np.zeros(len(mean))
+        c = coefficients(self.factors, self.method)
+        spread = [np.maximum(p @ v**2 - (p @ v) ** 2, 0) / share for p, share in runs.values()]
+        return mean, (c[:, None] ** 2 * np.stack(spread)).sum(0)
+
+    def _runs(self, X: Any, weights: Any, shots: int | None, seed: int) -> tuple[dict[int, tuple[np.ndarray, Any]], np.ndarray]:
+        """What each noise factor measured and with how many shots; and the matrix that unfolds it."""
         check_shots(shots)
         # what a seed draws must not be drawn again for another factor
         calibration, *seeds = np.random.SeedSequence(seed).generate_state(len(self.factors) + 1).tolist()
         shares = [None] * len(self.factors) if shots is None else split(shots, self.factors, self.method)
-        parts = {}
-        for (factor, isa), share, own in zip(self.folded.items(), shares, seeds, strict=True):
-            p = self.machine.run(isa, X, weights, share, own)
-            if self.readout:
-                p = unfolded(p, self.confusion(None if shots is None else self.calibration_shots, calibration))
-            parts[factor] = p
-        return extrapolated(parts, self.method, 2.0 ** -len(self.machine.isa.read))
+        runs = {factor: (self.machine.run(isa, X, weights, share, own), share)
+                for (factor, isa), share, own in zip(self.folded.items(), shares, seeds, strict=True)}
+        if not self.readout:
+            return runs, np.eye(2 ** len(self.machine.isa.read))
+        return runs, unfolding(self.confusion(None if shots is None else self.calibration_shots, calibration))

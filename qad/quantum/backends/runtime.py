@@ -12,8 +12,10 @@ from qiskit.providers import BackendV2
 from qad.errors import InputError, did_you_mean, require
 from qad.quantum.backends import primitive
 from qad.quantum.backends.account import CLOSED, asked, redacted, too_large
+from qad.quantum.backends.base import check_shots
 from qad.quantum.backends.options import RuntimeOptions
-from qad.quantum.backends.service import JobState, Service, ServiceError, Status, TooLargeError
+from qad.quantum.backends.service import JobState, Service, ServiceError, Status, TooLargeError, UnreachableError
+from qad.quantum.backends.wire import Wire
 
 STATUS: dict[str, Status] = {"INITIALIZING": "queued", "QUEUED": "queued", "RUNNING": "running", "DONE": "done",
                              "CANCELLED": "cancelled", "ERROR": "failed"}
@@ -60,12 +62,12 @@ class RuntimeService(Service):
         if not getattr(self.machine, "dynamic_reprate_enabled", False):
             self.options = replace(self.options, rep_delay=None)
         self._mode: Any = None
+        self._wire = Wire(self._service)
 
     def __repr__(self) -> str:
         return f"RuntimeService({self.machine.name!r}, mode={self.options.mode!r}, session_id={self.session_id!r})"
 
     def open(self) -> str | None:
-        """Open the batch or session, or go on in it; returns its id, None for ``mode='job'``."""
         if self._mode is not None or self.options.mode == "job":
             return self.session_id
         from qiskit_ibm_runtime import Batch, Session
@@ -91,20 +93,34 @@ class RuntimeService(Service):
 
     def submit(self, circuit: QuantumCircuit, angles: np.ndarray, shots: int, tag: str) -> str:
         angles = checked(circuit, angles, shots, self.options)
-        doing = f"submitting {len(angles)} events"
         try:
             self.open()
-            return asked(doing, self._run, circuit, angles, shots, tag)
+            return self._sent(circuit, angles, shots, tag)
+        except UnreachableError:
+            raise
         except ServiceError as error:
             if self._mode is None or not CLOSED.search(str(error)):
                 raise
         self._mode = self.session_id = None  # it was closed in between, and took nothing
         self.open()
-        return asked(doing, self._run, circuit, angles, shots, tag)
+        return self._sent(circuit, angles, shots, tag)
+
+    def _sent(self, circuit: QuantumCircuit, angles: np.ndarray, shots: int, tag: str) -> str:
+        self._wire.taken, doing = False, f"submitting {len(angles)} events"
+        try:
+            return asked(doing, self._run, circuit, angles, shots, tag)
+        except ServiceError as error:
+            if not self._wire.taken:
+                raise
+            problem = UnreachableError(f"{doing}: the job was taken, and its answer cannot be read ({error}); ask again later")
+        raise problem  # in doubt, never refused: it runs, and is found by its tag
 
     def _run(self, circuit: QuantumCircuit, angles: np.ndarray, shots: int, tag: str) -> str:
         sampler = primitive.sampler(self._mode or self.machine, self.options, tag)
-        return str(sampler.run([primitive.pub(circuit, angles)], shots=shots).job_id())
+        found = sampler.run([primitive.pub(circuit, angles)], shots=shots).job_id()
+        if not found:
+            raise ServiceError("it came without an id")
+        return str(found)
 
     def find(self, tag: str) -> str | None:
         jobs = asked("looking for a job", self._service.jobs, limit=10, instance=self._instance, job_tags=[tag])
@@ -166,8 +182,7 @@ def checked(circuit: QuantumCircuit, angles: Any, shots: int, options: RuntimeOp
     if angles.ndim != 2 or angles.shape[1] != circuit.num_parameters or not len(angles) or not np.isfinite(angles).all():
         raise InputError(f"angles of shape {angles.shape}: expected finite numbers [rad] of shape "
                          f"(events, {circuit.num_parameters}), for one event or more")
-    if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or shots < 1:
-        raise InputError(f"shots={shots!r}: expected a whole number from 1")
+    check_shots(shots or 0)  # there is no exact distribution here
     if (wanted := len(angles) * options.executions(int(shots))) > primitive.MOST_EXECUTIONS:
         raise TooLargeError(f"{len(angles)} events with {shots} shots are {wanted:,} executions; expected at most "
                             f"{primitive.MOST_EXECUTIONS:,} a job; take fewer events a job")

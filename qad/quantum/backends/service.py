@@ -48,10 +48,12 @@ class Service(ABC):
     """Jobs of one circuit and a table of angles each. Errors never hold a token.
 
     session_id   of the batch or session that the jobs run in, once one is open: what a later process gives to go on in it
+    lags         a job that was taken may not be found at once: who is in doubt asks again for a while
     """
 
     machine: BackendV2
     session_id: str | None = None
+    lags: bool = True
 
     @abstractmethod
     def submit(self, circuit: QuantumCircuit, angles: np.ndarray, shots: int, tag: str) -> str:
@@ -78,6 +80,10 @@ class Service(ABC):
     @abstractmethod
     def cancel(self, job_id: str) -> None:
         """Ask for a job to be cancelled; one that has ended stays as it is."""
+
+    def open(self) -> str | None:
+        """Open the batch or session, or go on in it; returns its id, None where jobs run in neither."""
+        return None
 
     def close(self) -> None:  # noqa: B027
         """Take no more jobs in this batch or session, if one is open: a session is paid for until then. Those queued run."""
