@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from qad.errors import InputError
+from qad.hardware import checked
 from qad.hardware import plan as planning
 from qad.hardware.cost import Estimate
 from qad.hardware.fetching import Fetching
@@ -50,6 +51,7 @@ def submit(model: str | Path, data: str | Path, backend: str, out: str | Path, *
 
     Raises :class:`InputError`; of it :class:`~qad.quantum.backends.service.ServiceError` if the service says no.
     """
+    max_seconds, grace = checked.seconds("max_seconds", max_seconds), checked.seconds("grace", grace)
     model, data, folder = Path(model), Path(data), Folder(out)
     asked, sample = planning.request(model, data, backend, **options)
     if (record := folder.plan()) is not None:
@@ -77,6 +79,7 @@ def submit(model: str | Path, data: str | Path, backend: str, out: str | Path, *
 def resume(out: str | Path, *, max_seconds: float | None = None, retry: bool = False, grace: float = 60.0,
            service: Service | None = None, progress: Progress | None = None) -> Standing:
     """Send what is not sent yet of the submission in ``out``; arguments as for :func:`submit`. Raises :class:`InputError`."""
+    max_seconds, grace = checked.seconds("max_seconds", max_seconds), checked.seconds("grace", grace)
     folder, record = _opened(out)
     with folder.locked():
         return send_missing(folder, record, service, retry, max_seconds, grace, progress)
@@ -109,24 +112,28 @@ def fetch(out: str | Path, wait: bool = False, *, poll: float = 10.0, grace: flo
     May be called again and again, also on a copy of the folder on another computer; nothing is fetched twice. A job that was
     too large is sent again in halves.
 
-    wait      until no job is queued or running, asking every ``poll`` seconds
+    wait      until no job is queued or running, asking every ``poll`` seconds; a job whose result is at fault is not waited for
     classes   unregistered classes of the model, as in :func:`qad.load`
 
     Raises :class:`ServiceError` if the service does not answer or says no, after the scores of what is here are written.
     """
+    grace, poll = checked.seconds("grace", grace), checked.seconds("poll", poll)
     folder, record = _opened(out)
     with folder.locked():
         visits, scored = Fetching(folder, record, service, grace, progress), None
-        while True:
-            if visits.once(wait) or scored is None:
-                scored = write_scores(folder, record, classes) or 0
-            chunks = folder.chunks(record)
-            missing = any(c.awaited and not folder.fetched(c) for c in chunks)
-            if not (wait and missing) or (visits.problem and not visits.passing):
-                break
-            if visits.problem:
-                warnings.warn(f"{visits.problem}; asking again", stacklevel=2)
-            time.sleep(poll)
+        try:
+            while True:
+                if visits.once(wait) or scored is None:
+                    scored = write_scores(folder, record, classes) or 0
+                chunks = folder.chunks(record)
+                missing = any(c.awaited and not folder.fetched(c) and c.name not in visits.faults for c in chunks)
+                if not (wait and missing) or visits.refused:
+                    break
+                if visits.away:
+                    warnings.warn(f"{visits.away}; asking again", stacklevel=2)
+                time.sleep(poll)
+        finally:
+            visits.close()
         found = standing(folder, record, chunks, scored)
     if visits.problem:
         raise type(visits.problem)(f"{visits.problem}; {found.scored:,} of {found.events:,} events are scored"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from qad.errors import InputError
-from qad.hardware.folder import Chunk
+from qad.hardware.folder import ENDED, Attempt, Chunk
 from qad.quantum.backends import isa as compiled
+from qad.quantum.backends.primitive import MOST_EXECUTIONS
 
 #: IBM's estimate (IBM docs, Workload usage): so long a job, and between two executions, where the machine does not tell.
 JOB_SECONDS, REP_DELAY = 2.0, 250e-6
-#: Executions of one Sampler job (IBM docs, Job limits), and what a chunk keeps under unless it is told.
-MOST_EXECUTIONS, EXECUTIONS, EVENTS = 10_000_000, 1_000_000, 1000
+#: What a chunk keeps under unless it is told.
+EXECUTIONS, EVENTS = 1_000_000, 1000
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Estimate:
 
 def chunk_size(shots: int, asked: int | None = None) -> int:
     """Events of a job. Raises :class:`InputError` for more executions than the service takes."""
+    if shots > MOST_EXECUTIONS:
+        raise InputError(f"shots={shots}: expected at most {MOST_EXECUTIONS:,}, the executions of one job")
     if asked is None:
-        if shots > MOST_EXECUTIONS:
-            raise InputError(f"shots={shots}: expected at most {MOST_EXECUTIONS:,}, the executions of one job")
         return max(1, min(EVENTS, EXECUTIONS // shots))
     if asked < 1 or asked * shots > MOST_EXECUTIONS:
         most = MOST_EXECUTIONS // shots
@@ -96,11 +97,29 @@ class Allowance:
 
     def __init__(self, estimate: Estimate, chunks: list[Chunk], limit: float | None) -> None:
         self.limit, self.estimate = limit, estimate
-        self.spent = sum(self._of(c) if a.qpu_seconds is None else a.qpu_seconds for c in chunks for a in c.attempts
-                         if a.state != "refused")
+        self._of_chunk: dict[str, float] = {}
+        for chunk in chunks:
+            self.note(chunk)
+
+    @property
+    def spent(self) -> float:
+        """Spent or queued [QPU s]."""
+        return sum(self._of_chunk.values())
 
     def _of(self, chunk: Chunk) -> float:
         return self.estimate.of(chunk.stop - chunk.start)
+
+    def note(self, chunk: Chunk) -> None:
+        """What is now known of a chunk: an attempt counts from its intent on, and by its charge once it has ended."""
+        self._of_chunk[chunk.name] = sum(self._attempt(chunk, a) for a in chunk.attempts)
+
+    def _attempt(self, chunk: Chunk, attempt: Attempt) -> float:
+        if attempt.state == "refused":
+            return 0.0
+        charged = attempt.qpu_seconds
+        if charged is None or attempt.state not in ENDED:  # of a running job it grows
+            return max(self._of(chunk), charged or 0.0)
+        return charged
 
     def check(self, chunks: list[Chunk]) -> None:
         """Raise :class:`InputError` unless all of these may be sent."""
@@ -108,12 +127,3 @@ class Allowance:
         if self.limit is not None and more and self.spent + more > self.limit:
             raise InputError(f"{self.spent:,.0f} QPU s are spent or queued, {more:,.0f} more are estimated, and max_seconds="
                              f"{self.limit:,.0f}: nothing more was sent; allow more")
-
-    def take(self, chunk: Chunk) -> None:
-        """Count a chunk that is about to be sent. Raises :class:`InputError`."""
-        self.check([chunk])
-        self.spent += self._of(chunk)
-
-    def give_back(self, chunk: Chunk) -> None:
-        """The service did not take it."""
-        self.spent -= self._of(chunk)

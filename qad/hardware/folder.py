@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from qad.errors import InputError
+from qad.hardware import checked
 from qad.persistence import atomic_write
 
 FORMAT = 1
@@ -129,9 +130,11 @@ class Folder:
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise InputError(f"another process is at work in {self.path}: wait until it has ended, then type the same "
                                  "command again") from None
+            except OSError as error:
+                raise InputError(f"{self.path} cannot be locked: {error.strerror}; move it to a local disk") from None
             for left in self.path.rglob(".*.tmp"):  # of a process that was killed
                 left.unlink(missing_ok=True)
             yield
@@ -141,13 +144,11 @@ class Folder:
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole, and onto the disk before anything that follows."""
         path = self.path / name
-        path.parent.mkdir(exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir()
+            _on_disk(path.parent.parent)
         atomic_write(path, content)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _on_disk(path.parent)
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a file of JSON whole."""
@@ -163,8 +164,10 @@ class Folder:
         """The contents of a file of JSON; None if it is not there."""
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise InputError(f"{self.path / name} cannot be read: {error.strerror}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{self.path / name} is damaged: {error}") from None
 
@@ -182,6 +185,8 @@ class Folder:
         if plan is not None and (not isinstance(plan, dict) or plan.get("format") != FORMAT or "request" not in plan):
             raise InputError(f"{self.path / 'plan.json'} is not a submission of format {FORMAT}; fetch it with the version of "
                              "qad that made it")
+        if plan is not None and not checked.whole_record(plan):
+            raise InputError(f"{self.path / 'plan.json'} is damaged: copy the folder again")
         return plan
 
     def chunk(self, name: str, start: int, stop: int) -> Chunk:
@@ -189,10 +194,9 @@ class Folder:
         found = self.read_json(f"chunks/{name}.json")
         if found is None:
             return Chunk(name, start, stop)
-        try:
-            return Chunk(name, start, stop, [Attempt(**a) for a in found["attempts"]], found["split"])
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.path}/chunks/{name}.json is damaged: {error!r}") from None
+        if not checked.whole_chunk(found):
+            raise InputError(f"{self.path}/chunks/{name}.json is damaged: copy the folder again")
+        return Chunk(name, start, stop, [Attempt(**a) for a in found["attempts"]], found["split"])
 
     def save(self, chunk: Chunk) -> None:
         """Note what is known of a chunk, before anything else happens."""
@@ -236,3 +240,12 @@ class Folder:
             return len((self.path / "scores.csv").read_text().splitlines()) - 1
         except FileNotFoundError:
             return 0
+
+
+def _on_disk(path: Path) -> None:
+    """The names in a folder, onto the disk."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

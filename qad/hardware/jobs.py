@@ -2,7 +2,8 @@
 
 A chunk's attempt is noted with a tag, then sent, then noted with the service's id. Whoever finds a tag without an id, after a
 kill or a time-out, asks the service for the tag, and again until ``grace`` seconds have passed since the first question,
-for its list may lag; only then is the chunk sent again, under the same tag.
+for its list may lag; only then is the chunk sent again, under the same tag. Before a first submission the service is asked too:
+tags follow from the folder, and a copy of it may have been faster.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from qad.quantum.backends.service import Service, ServiceError, TooLargeError, U
 
 #: Times a chunk is taken to a service that does not answer, and seconds between two questions.
 TRIES, PAUSE = 3, 2.0
+#: The batch or session that is open, and whether it was closed.
+SESSION = "session.json"
 Progress = Callable[[int, int], None]
 
 
@@ -41,6 +44,7 @@ class Jobs:
     angles: np.ndarray
     grace: float
     allowed: Allowance
+    opened: bool = False
 
     def send(self, chunk: Chunk) -> None:
         """Bring an unsent chunk to the service, in halves where it is too large.
@@ -48,12 +52,20 @@ class Jobs:
         Raises :class:`UnreachableError` with the chunk still in doubt, and :class:`ServiceError` where the service says no.
         """
         tries = 0
-        if not chunk.in_doubt:
-            self.allowed.take(chunk)
-            tag = f"{self.record['tag']}-{chunk.name}-{len(chunk.attempts)}"
-            chunk.attempts.append(Attempt(tag))  # written by _submit, before anything is sent
-        elif self.found(chunk, wait=True):
-            return
+        if chunk.in_doubt:
+            if self.found(chunk, wait=True):
+                return
+            self._open()
+        else:
+            number = sum(a.state != "refused" for a in chunk.attempts)
+            new = Attempt(f"{self.record['tag']}-{chunk.name}-{number}")
+            if job := self.service.find(new.tag):  # sent from a copy of this folder
+                chunk.attempts.append(new)
+                self._note(chunk, job=job, state="queued", intended=time.time())
+                return
+            self.allowed.check([chunk])
+            self._open()
+            chunk.attempts.append(new)  # written by _submit, before anything is sent
         while True:
             try:
                 job = self._submit(chunk)
@@ -75,16 +87,40 @@ class Jobs:
     def _submit(self, chunk: Chunk) -> str:
         """The intent onto the disk, then the chunk to the service."""
         self._note(chunk, intended=time.time(), asked=None)
-        shots = self.record["request"]["shots"]
-        if chunk.measures:
-            return self.service.submit(self.circuits[chunk.name], np.zeros((1, 0)), shots, chunk.last.tag)
-        return self.service.submit(self.circuits[""], self.angles[chunk.start : chunk.stop], shots, chunk.last.tag)
+        circuit = self.circuits[chunk.name if chunk.measures else ""]
+        angles = np.zeros((1, 0)) if chunk.measures else self.angles[chunk.start : chunk.stop]
+        try:
+            return self.service.submit(circuit, angles, self.record["request"]["shots"], chunk.last.tag)
+        finally:
+            self._note_session(self.service.session_id)  # one that was closed in between is opened anew
+
+    def _open(self) -> None:
+        """A batch or session, noted before its first job."""
+        self._note_session(self.service.open())
+        self.opened = True
+
+    def _note_session(self, session: str | None) -> None:
+        if session is not None and self.folder.read_json(SESSION) != (note := {"id": session, "closed": False}):
+            self.folder.write_json(SESSION, note)
+
+    def close(self) -> None:
+        """Close the batch or session that was opened, here or by a process that was killed before it could."""
+        note = self.folder.read_json(SESSION)
+        left = note is not None and not note.get("closed")
+        if left and not self.opened:
+            self._open()
+        if self.opened:
+            self.service.close()
+            self.opened = False
+        if left:
+            self.folder.write_json(SESSION, {**self.folder.read_json(SESSION), "closed": True})
 
     def found(self, chunk: Chunk, wait: bool = False) -> bool:
         """Whether the service knows a chunk in doubt; its id is then noted. ``wait``: until it must know it if it ever will."""
         if chunk.last.asked is None:
             self._note(chunk, asked=time.time())
-        until = min(chunk.last.asked, time.time()) + self.grace  # another computer's clock may be ahead
+        grace = self.grace if self.service.lags else 0.0
+        until = min(chunk.last.asked, time.time()) + grace  # another computer's clock may be ahead
         while True:
             late = time.time() >= until  # before the question: its answer must be younger
             try:
@@ -97,16 +133,19 @@ class Jobs:
                     self._note(chunk, job=job, state="queued", asked=None)
                 if job is not None or late or not wait:
                     return job is not None
-            time.sleep(max(0.0, min(PAUSE, self.grace / 4, until - time.time())))
+            time.sleep(max(0.0, min(PAUSE, grace / 4, until - time.time())))
 
     def _note(self, chunk: Chunk, **changes: Any) -> None:
         if any(getattr(chunk.last, name) != value for name, value in changes.items()):
             for name, value in changes.items():
                 setattr(chunk.last, name, value)
-            self.folder.save(chunk)
+            self._save(chunk)
+
+    def _save(self, chunk: Chunk) -> None:
+        self.folder.save(chunk)
+        self.allowed.note(chunk)
 
     def _refused_for_size(self, chunk: Chunk, reason: str) -> None:
-        self.allowed.give_back(chunk)
         for half in self.split(chunk, "refused", reason):
             self.send(half)
 
@@ -118,7 +157,7 @@ class Jobs:
             raise InputError(f"{what} alone, with {self.record['request']['shots']:,} shots, is too large for the service "
                              f"({reason}): submit with fewer --shots to another folder")
         chunk.split, chunk.last.state, chunk.last.reason = (chunk.start + chunk.stop) // 2, state, reason
-        self.folder.save(chunk)
+        self._save(chunk)
         return halves(chunk)
 
     def refresh(self, chunk: Chunk) -> bool:

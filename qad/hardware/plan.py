@@ -70,14 +70,20 @@ def request(model: Path, data: Path, backend: str, *, shots: int = 4096, chunk: 
             events: int | None = None) -> tuple[Request, Any]:
     """What is asked for, checked, and its sample. Raises :class:`InputError`."""
     check_shots(shots)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed!r}: expected a whole number from 0, below 2^32")
     if mitigation not in MITIGATIONS:
         raise InputError(did_you_mean(str(mitigation), MITIGATIONS, "mitigation"))
     for name in options or {}:
         if any(word in name.lower() for word in SECRET):
             raise InputError(f"option '{name}' looks like a credential, and a submission keeps none: save your account once "
                              "with QiskitRuntimeService.save_account, or set it in the environment")
+    if "mode" in (options or {}):
+        raise InputError(f"mode={options['mode']} is no option of a job here: type  --mode {options['mode']}")
     size = chunk_size(ibm.RuntimeOptions.of({**(options or {}), "mode": mode}).executions(shots), chunk)
     sample = read(data)
+    if not len(sample):
+        raise InputError(f"{data} holds no events")
     n = len(sample) if events is None else events
     if not 1 <= n <= len(sample):
         raise InputError(f"events={events}: {data} holds {len(sample)}; expected 1 to {len(sample)}")
@@ -88,12 +94,10 @@ def request(model: Path, data: Path, backend: str, *, shots: int = 4096, chunk: 
 def make(asked: Request, sample: Any, model: Path, data: Path, service: Service,
          classes: dict[str, type] | None = None) -> Plan:
     """Transpile the model's circuit for the service's machine and work out angles and cost. Raises :class:`InputError`."""
-    steps, detector = pipeline.parts(persistence.load(model, classes))
-    array: Any = sample
-    for step in steps:
-        array = step.transform(array)
+    trained = persistence.load(model, classes)
+    _, detector = pipeline.parts(trained)
     circuit, weights, latent = measured.read_out(detector)
-    X = detector.inputs(detector._check(array, reset=False))
+    X = detector.inputs(detector._check(pipeline.represented(trained, sample), reset=False))
     exported = export.qiskit_circuit(circuit, weights, latent, example=X[:2])
     isa = compiled.transpiled(exported, service.machine, asked.seed, LEVEL, TRIES)
     readout = mitigation.calibration_circuits(isa, service.machine.operation_names) if asked.mitigation == "readout" else []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Any
 
 import numpy as np
@@ -33,17 +31,14 @@ def write_scores(folder: Folder, record: dict[str, Any], classes: dict[str, type
     if not chunks:
         return 0
     _, detector = pipeline.parts(persistence.load(folder.path / "model", classes))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["event", "score", "error"])
+    table: dict[str, list[np.ndarray]] = {"event": [], "score": [], "error": []}
     for chunk in chunks:
-        counts = folder.counts(chunk, outcomes)
-        score, error = scored(detector, counts, confusion)
-        if not np.isfinite(score).all():
+        found = scored(detector, folder.counts(chunk, outcomes), confusion)
+        if not np.isfinite(found.score).all():
             raise InputError(f"{folder.path}: scores of events {chunk.start} to {chunk.stop} are not finite")
-        rows = zip(range(chunk.start, chunk.stop), score.tolist(), error.tolist(), strict=True)
-        writer.writerows([event, repr(s), repr(e)] for event, s, e in rows)
-    folder.write("scores.csv", text.getvalue())
+        for column, values in zip(table.values(), (np.arange(chunk.start, chunk.stop), *found), strict=True):
+            column.append(values)
+    pipeline.write_scores(folder.path / "scores.csv", {name: np.concatenate(values) for name, values in table.items()})
     return sum(c.stop - c.start for c in chunks)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from qad.errors import InputError
 from qad.hardware import plan as planning
 from qad.hardware.cost import Allowance, Estimate
 from qad.hardware.folder import Folder
-from qad.hardware.jobs import Jobs, Progress
+from qad.hardware.jobs import SESSION, Jobs, Progress
 from qad.hardware.standing import Standing, standing
 from qad.quantum.backends import ibm
 from qad.quantum.backends.service import Service, ServiceError
@@ -29,18 +32,27 @@ def send_missing(folder: Folder, record: dict[str, Any], service: Service | None
         chunks = [c for c in folder.chunks(record) if c.split is None]
         wanted = [c for c in chunks if c.unsent or (retry and c.last.state in ("failed", "cancelled"))]
         jobs.allowed.check(wanted)
-        if wanted and hasattr(service, "open"):  # a batch or session, noted before its first job
-            folder.write_json("session.json", {"id": service.open()})
         progress(len(chunks) - len(wanted), len(chunks))
-        for i, chunk in enumerate(wanted, start=len(chunks) - len(wanted) + 1):
-            jobs.send(chunk)
-            progress(i, len(chunks))
-        if wanted and hasattr(service, "close"):  # it takes no more jobs; those that are queued run
-            service.close()
+        with closing(jobs):
+            for i, chunk in enumerate(wanted, start=len(chunks) - len(wanted) + 1):
+                jobs.send(chunk)
+                progress(i, len(chunks))
     except ServiceError as error:
         raise type(error)(f"{error}; what was sent is noted, and  qad hardware submit -o {folder.path}  does the "
                           "rest") from None
     return standing(folder, record, folder.chunks(record), folder.scored())
+
+
+@contextmanager
+def closing(jobs: Jobs) -> Iterator[None]:
+    """Close the batch or session at the end, however it comes: it takes no more jobs, and those that are queued run."""
+    try:
+        yield
+    except BaseException:
+        with suppress(InputError):  # of the two faults the first is told
+            jobs.close()
+        raise
+    jobs.close()
 
 
 def jobs_of(folder: Folder, record: dict[str, Any], service: Service | None, grace: float,
@@ -55,5 +67,5 @@ def jobs_of(folder: Folder, record: dict[str, Any], service: Service | None, gra
 def service_of(folder: Folder, record: dict[str, Any]) -> Service:
     """The service that a submission went to. Raises :class:`ServiceError`."""
     asked = record["request"]
-    session = (folder.read_json("session.json") or {}).get("id")
+    session = (folder.read_json(SESSION) or {}).get("id")
     return ibm.open_service(asked["backend"], folder.path / "queue", asked["mode"], asked["options"], session)

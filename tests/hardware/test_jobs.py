@@ -1,5 +1,6 @@
 """Each event is run once, whatever the service does."""
 
+import contextlib
 import json
 import shutil
 import warnings
@@ -10,7 +11,7 @@ import pytest
 from qad import hardware
 from qad.errors import InputError
 from qad.hardware.folder import Folder
-from qad.quantum.backends.service import ServiceError, UnreachableError
+from qad.quantum.backends.service import JobState, ServiceError, UnreachableError
 from tests.hardware.double import Double
 
 SIZE = {"shots": 100, "chunk": 8}
@@ -92,6 +93,10 @@ def test_that_test_can_fail(go, machine, tmp_path):
 def test_no_answer_at_all(go, machine, tmp_path, undisturbed):
     service = Double(tmp_path / "away", machine)
     service.down = True
+    with pytest.raises(UnreachableError, match="submit -o"):
+        go(service)
+    assert hardware.status(tmp_path / "run", service).counts == {"not sent": 5}  # nothing was tried
+    service.down, service.script = False, ["lost"] * 3
     with pytest.raises(UnreachableError, match="submit -o"):
         go(service)
     found = hardware.status(tmp_path / "run", service)
@@ -213,3 +218,133 @@ def test_the_intent_is_on_disk_before_the_service_hears_of_it(go, double, tmp_pa
     monkeypatch.setattr(double, "submit", watched)
     go()
     assert len(seen) == 5 and all(len(s) == 1 for s in seen)
+
+
+def test_copies_that_go_on_send_nothing_twice(go, machine, tmp_path, undisturbed):
+    """Fetched on two computers, with halves to send; and resumed on two, with chunks to send."""
+    service = Double(tmp_path / "small", machine, most_run=4)
+    go(service)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    for out in ("run", "copy"):
+        hardware.fetch(tmp_path / out, wait=True, poll=0, service=service)
+        assert (tmp_path / out / "scores.csv").read_text() == undisturbed
+    assert once(service, tmp_path / "run")
+    service = Double(tmp_path / "expiring", machine, script=["ok", "ok", "expired"])
+    with pytest.raises(ServiceError):
+        go(service, out=tmp_path / "cut")
+    shutil.copytree(tmp_path / "cut", tmp_path / "cut-copy")
+    for out in ("cut", "cut-copy"):
+        assert hardware.resume(tmp_path / out, service=service).counts["queued"] >= 3
+    assert once(service, tmp_path / "cut")
+
+
+@pytest.mark.parametrize("wait", [False, True])
+@pytest.mark.parametrize("fault", [ServiceError, UnreachableError])
+def test_broken_results_hide_no_good_ones(go, double, tmp_path, monkeypatch, wait, fault):
+    """Three in a row are gone; the two behind them come."""
+    if wait and fault is UnreachableError:
+        return  # it may answer one day
+    go()
+    counts = double.counts
+
+    def broken(name):
+        if int(double._job(name)["tag"].split("-")[2]) < 24:
+            raise fault(f"job {name} is not found")
+        return counts(name)
+
+    monkeypatch.setattr(double, "counts", broken)
+    with pytest.raises(fault, match="not found; 16 of 40 events are scored"):
+        hardware.fetch(tmp_path / "run", wait=wait, poll=0, service=double)
+    assert Folder(tmp_path / "run").scored() == 16
+
+
+def test_a_service_that_says_no_is_left_alone(go, double, tmp_path):
+    go()
+    double.expired, double.asked = True, 0
+    with pytest.raises(ServiceError, match="expired"):
+        hardware.fetch(tmp_path / "run", wait=True, service=double)
+    assert double.asked == 4  # three jobs, and whether it answers at all
+
+
+def test_charges_count_in_fetch(go, double, tmp_path, monkeypatch):
+    """Two jobs were charged 100 s each and are too large: their halves are not sent, the others come."""
+    state = double.state
+
+    def dear(name):
+        large = int(double._job(name)["tag"].split("-")[2]) < 16
+        return JobState("failed", "it ran too long", too_large=True, qpu_seconds=100.0) if large else state(name)
+
+    monkeypatch.setattr(double, "state", dear)
+    go(max_seconds=60)
+    with pytest.raises(InputError, match=r"1\d\d QPU s are spent.*max_seconds=60.*24 of 40 events"):
+        hardware.fetch(tmp_path / "run", service=double)
+    assert len(double._all()) == 5
+
+
+def test_every_half_counts(go, machine, tmp_path):
+    """Halves that are refused and halved again, each within the limit, and together above it."""
+    service = Double(tmp_path / "small", machine, most=2)
+    with pytest.raises(InputError, match="nothing more was sent"):
+        go(service, max_seconds=12)  # five jobs are estimated; of two events each it takes twenty
+    assert len(service._all()) == 5
+
+
+class Sessions(Double):
+    """With a session, that is paid for until it is closed."""
+
+    opened, open_now, note = 0, False, None
+
+    def open(self):
+        if not self.open_now:
+            self.opened, self.open_now = self.opened + 1, True
+            self.session_id = f"session{self.opened}"
+        return self.session_id
+
+    def submit(self, *args):
+        assert json.loads(self.note.read_text()) == {"id": self.session_id, "closed": False}
+        return super().submit(*args)
+
+    def close(self):
+        self.open_now = False
+
+
+@pytest.mark.parametrize("script", [[], ["expired"], ["ok", "lost", "lost", "lost"]], ids=str)
+def test_sessions_are_noted_and_closed(go, machine, tmp_path, script):
+    service = Sessions(tmp_path / "paid", machine, most_run=4, script=script)
+    service.note = tmp_path / "run/session.json"
+    with contextlib.suppress(ServiceError):
+        go(service)
+    assert service.opened == 1 and not service.open_now
+    assert json.loads(service.note.read_text()) == {"id": "session1", "closed": True}
+    hardware.resume(tmp_path / "run", grace=0.05, service=service)
+    hardware.fetch(tmp_path / "run", wait=True, poll=0, service=service)  # sends halves
+    assert not service.open_now and service.opened > 1 and json.loads(service.note.read_text())["closed"]
+
+
+def test_a_session_that_a_kill_left_open_is_closed_by_fetch(go, machine, tmp_path, monkeypatch):
+    service = Sessions(tmp_path / "paid", machine)
+    service.note = tmp_path / "run/session.json"
+    with monkeypatch.context() as patched:
+        patched.setattr("qad.hardware.jobs.Jobs.close", lambda self: None)
+        go(service)
+    assert service.open_now
+    hardware.fetch(tmp_path / "run", service=service)
+    assert not service.open_now and service.opened == 1 and json.loads(service.note.read_text())["closed"]
+
+
+@pytest.mark.parametrize(("lags", "asked", "least", "most"), [(True, 0.0, 0.2, 0.4), (True, 3600.0, 0.2, 0.4),
+                                                              (False, 0.0, 0.0, 0.0)])
+def test_grace(go, double, tmp_path, monkeypatch, lags, asked, least, most):
+    """So long a job in doubt is waited for: by this clock, or one that is an hour ahead; not where no list lags."""
+    double.script = ["expired"]
+    with pytest.raises(ServiceError):
+        go()
+    file = next((tmp_path / "run/chunks").iterdir())
+    known, slept = json.loads(file.read_text()), []
+    double.lags, now = lags, 1e9
+    known["attempts"][-1] |= {"state": "intended", "intended": now, "asked": now + asked}
+    file.write_text(json.dumps(known))
+    monkeypatch.setattr("qad.hardware.jobs.time.time", lambda: now + sum(slept))
+    monkeypatch.setattr("qad.hardware.jobs.time.sleep", slept.append)
+    hardware.resume(tmp_path / "run", grace=0.3, service=double)
+    assert least <= sum(slept) <= most

@@ -147,6 +147,11 @@ def test_another_plan_is_refused(given, trained, tmp_path):
 def test_wrong_input(given, trained, tmp_path):
     for changes, words in (({"mitigation": "magic"}, "unknown mitigation 'magic'"), ({"mode": "slow"}, "unknown mode 'slow'"),
                            ({"events": 41}, "expected 1 to 40"), ({"events": 0}, "expected 1 to 40"), ({"shots": 0}, "shots=0"),
+                           ({"max_seconds": math.nan}, "max_seconds=nan: expected seconds"),
+                           ({"max_seconds": -1}, "max_seconds=-1"),
+                           ({"grace": math.nan}, "grace=nan"), ({"seed": -5}, "seed=-5: expected"),
+                           ({"options": {"mode": "session"}}, "type  --mode session"),
+                           ({"shots": 20_000_000, "chunk": 1}, "shots=20000000: expected at most 10,000,000"),
                            ({"options": {"api_token": "x"}}, "looks like a credential"),
                            ({"options": {"dd": 1}}, "unknown option of a job 'dd'"),
                            ({"model": tmp_path}, "holds no model"), ({"data": tmp_path / "none.h5"}, "does not exist")):
@@ -160,6 +165,11 @@ def test_wrong_input(given, trained, tmp_path):
     for command in (hardware.status, hardware.fetch, hardware.resume):
         with pytest.raises(InputError, match="type  qad hardware submit MODEL"):
             command(tmp_path / "full")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="holds no submission"):
+        hardware.submit(**given, out=tmp_path / "file")
+    with pytest.raises(InputError, match="holds no submission"):
+        hardware.status(tmp_path / "file")
     model = pipeline.fit("pca", features(100))
     save(model, tmp_path / "pca")
     with pytest.raises(InputError, match="not read from one circuit"):
@@ -210,6 +220,20 @@ def test_damaged_files_are_named(given, tmp_path, name):
     (out / name).write_bytes((out / name).read_bytes()[:-20])
     with pytest.raises(InputError, match=name.rpartition("/")[2]):
         hardware.fetch(out, service=given["service"])
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("plan.json", {"tag": None}), ("plan.json", {"request": {}}), ("plan.json", {"max_seconds": "x"}),
+    ("plan.json", {"estimate": {}}),
+    ("chunks/0000000-0000040.json", {"split": "x"}), ("chunks/0000000-0000040.json", {"split": 90}),
+    ("chunks/0000000-0000040.json", {"attempts": [{}]})], ids=str)
+def test_changed_files_are_named(given, tmp_path, name, change):
+    out = tmp_path / "run"
+    hardware.submit(**given, out=out)
+    (out / name).write_text(json.dumps(json.loads((out / name).read_text()) | change))
+    for command in (hardware.status, hardware.fetch, hardware.resume):
+        with pytest.raises(InputError, match=rf"{name.rpartition('/')[2]} is damaged"):
+            command(out, service=given["service"])
 
 
 def test_another_circuit_is_not_sent(given, tmp_path):

@@ -38,8 +38,8 @@ def names() -> list[str]:
 def get(name: str, **options: Any) -> Backend:
     """The backend ``name`` with its ``options``. Raises :class:`InputError` for a name or option it does not know."""
     if name.startswith(("fake_", "ibm_")) and name not in names():
-        raise InputError(f"'{name}' is a machine: type  --backend aer --noise {name}  to simulate a snapshot, or  --backend ibm "
-                         f"--option machine={name}")
+        raise InputError(f"'{name}' is a machine: type  --backend aer --noise {name}  to simulate a snapshot, or  "
+                         f"--backend ibm --option machine={name}")
     cls = registry.find(registry.BACKENDS, name)
     for option in options:
         if any(word in option.lower() for word in SECRET):
