@@ -21,8 +21,8 @@ from qad.benchmark import load_study
 from qad.data import split
 from qad.metrics import auc, bootstrap_weights
 from qad.metrics.intervals import bootstrap_auc
-from qad.quantum import export
-from qad.quantum.backends import aer
+from qad.quantum import backends, measured
+from qad.quantum.backends.base import sampled
 
 DETECTORS = ("contrastive-lund", "circuit-lund", "circuit-populations-lund")
 #: A name for the table, the noise, the transpiler's level: from 2 it chooses qubits by their error rates.
@@ -38,11 +38,6 @@ def chance(collisions: np.ndarray, seed: int) -> np.ndarray:
     return bootstrap_weights(int(number.max()) + 1, DRAWS, seed)[:, number]
 
 
-def of_machine(model: Any, p: np.ndarray) -> np.ndarray:
-    """The score from measured shares of the bit strings of all qubits."""
-    return 1 - p[:, 0] if model.outcomes_ is None else p @ model.outcomes_
-
-
 def direction(background: str, signal: str, parts: dict[str, dict[str, Any]], study: Any) -> list[list[str]]:
     """Rows of the table for one background."""
     X: dict[tuple[str, str], np.ndarray] = {(s, part): sample for s in parts for part, sample in parts[s].items()}
@@ -55,16 +50,14 @@ def direction(background: str, signal: str, parts: dict[str, dict[str, Any]], st
     for spec in (d for d in study.detectors if d.label in DETECTORS):
         model = detector.get(spec.use, **spec.params).fit(X[background, "train"], validation=X[background, "validation"])
         exact = np.split(model.anomaly_score(tests), 2)
-        out = export.qiskit_circuit(*model.exported()[:2])  # latent = 0: every qubit is read
-        angles = out.angles(model.inputs(tests))
         for name, noise, level in MACHINES:
             start = time.perf_counter()
-            machine = aer.compiled(out, noise, optimization_level=level)
-            p = machine.probabilities(angles)
+            machine = measured.Instrument(model, backends.get("aer", noise=noise, optimization_level=level)).compiled
+            p = machine.probabilities(model.inputs(tests))
             seconds = time.perf_counter() - start
             cells = []
             for shots in SHOTS:
-                found = np.split(of_machine(model, p if shots is None else aer.measured(p, shots)), 2)
+                found = np.split(measured.scores(model, sampled(p, shots)).score, 2)
                 error = np.std(bootstrap_auc(*found, *drawn) - bootstrap_auc(*exact, *drawn), ddof=1)
                 cells.append(f"{auc(*found) - auc(*exact):+.4f} ± {error:.4f}")
             rows.append([f"{background} → {signal}", spec.label.removesuffix("-lund"), f"{auc(*exact):.4f}", name,
