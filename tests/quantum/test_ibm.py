@@ -407,7 +407,9 @@ def test_options_are_checked_early():
     with pytest.raises(InputError, match="expected a folder"):
         ibm.open_service("fake_manila")
     with pytest.raises(InputError, match="chunk"):
-        ibm.IBM(chunk=0)
+        ibm.IBM("fake_manila", chunk=0)
+    with pytest.raises(InputError, match="without a machine"):
+        ibm.IBM()
 
 
 EVERYTHING = {"dynamical_decoupling": "XX", "twirl_gates": True, "twirl_measure": True, "num_randomizations": 8,
