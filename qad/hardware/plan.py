@@ -18,7 +18,7 @@ from qad.errors import InputError, did_you_mean
 from qad.hardware.cost import Estimate, chunk_size, estimate
 from qad.hardware.folder import FORMAT, READOUT, Folder
 from qad.quantum import export, measured
-from qad.quantum.backends import ibm, mitigation
+from qad.quantum.backends import ibm, mitigation, refuse_credentials
 from qad.quantum.backends import isa as compiled
 from qad.quantum.backends.base import check_shots
 from qad.quantum.backends.service import Service
@@ -27,8 +27,6 @@ MITIGATIONS = ("none", "readout")
 #: The transpiler chooses qubits by their calibration at this level; of so many tries the least expected error is taken.
 LEVEL, TRIES = 3, 4
 MODEL_FILES = ("model.json", "model.safetensors")
-#: Words in the name of an option that would hold a credential.
-SECRET = ("token", "key", "secret", "password", "credential")
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,7 @@ def request(model: Path, data: Path, backend: str, *, shots: int = 4096, chunk: 
         raise InputError(f"seed={seed!r}: expected a whole number from 0, below 2^32")
     if mitigation not in MITIGATIONS:
         raise InputError(did_you_mean(str(mitigation), MITIGATIONS, "mitigation"))
-    for name in options or {}:
-        if any(word in name.lower() for word in SECRET):
-            raise InputError(f"option '{name}' looks like a credential, and a submission keeps none: save your account once "
-                             "with QiskitRuntimeService.save_account, or set it in the environment")
+    refuse_credentials(options or {})
     if "mode" in (options or {}):
         raise InputError(f"mode={options['mode']} is no option of a job here: type  --mode {options['mode']}")
     size = chunk_size(ibm.RuntimeOptions.of({**(options or {}), "mode": mode}).executions(shots), chunk)

@@ -10,6 +10,7 @@ from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum.autoencoder import TINY, QuantumAutoencoder
 from qad.quantum.backends import Backend
+from qad.quantum.backends.base import DEFAULT_SHOTS
 from qad.quantum.circuit import Circuit
 
 
@@ -74,11 +75,15 @@ class Instrument:
     """
 
     def __init__(self, detector: Detector, backend: Backend) -> None:
-        self.detector, self.wanted = detector, read_out(detector)
+        self.detector, self.wanted, self.exact = detector, read_out(detector), backend.exact
         self.compiled = backend.compile(self.wanted.circuit, self.wanted.latent, self.wanted.weights)
 
     def score(self, X: np.ndarray, shots: int | None = None, seed: int = 0) -> Measured:
-        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution."""
+        """Scores of events ``X``, as the detector takes them, from ``shots`` shots each; None: the exact distribution, or 4,096
+        shots where the backend has none.
+        """
+        if shots is None and not self.exact:  # so that their error is known
+            shots = DEFAULT_SHOTS
         inputs = self.detector.inputs(self.detector._check(X, reset=False))
         return _scored(self.detector, *self.compiled.weighted(inputs, _values(self.detector), shots=shots, seed=seed), shots)
 

@@ -57,6 +57,14 @@ def test_the_error_of_mitigated_scores_is_their_spread(X, mitigation, params):
     assert np.median(ratio) == pytest.approx(1, rel=0.08)
 
 
+def test_a_backend_without_exact_distribution_takes_shots_and_says_their_error(X):
+    pytest.importorskip("qiskit_ibm_runtime", reason="needs the extra 'ibm'")
+    model = detector.get("quantum-features", latent=1, epochs=1).fit(X)
+    found = measured.measure(model, X[:5], backends.get("ibm", machine="fake_manila"))
+    np.testing.assert_allclose(found.error, np.sqrt(found.score * (1 - found.score) / 4096), rtol=1e-9)
+    assert (found.error > 0).all()
+
+
 def test_a_swap_test_is_not_measured(X):
     with pytest.raises(InputError, match="expected readout='direct'"):
         measured.read_out(detector.get("quantum-features", latent=1, epochs=1, readout="swap", shots=10).fit(X))

@@ -17,6 +17,7 @@ What to use when
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import Any
 
 from qad import registry
@@ -30,6 +31,14 @@ __all__ = ["Backend", "Compiled", "get", "names"]
 SECRET = ("token", "key", "secret", "password", "credential")
 
 
+def refuse_credentials(options: Iterable[str]) -> None:
+    """Raise :class:`InputError` for an option that would hold a credential: models and folders of jobs keep their options."""
+    for option in options:
+        if any(word in option.lower() for word in SECRET):
+            raise InputError(f"option '{option}' looks like a credential, and a model or a submission keeps none: leave it to "
+                             "the vendor's saved account (QiskitRuntimeService.save_account) or the environment")
+
+
 def names() -> list[str]:
     """Names of all backends, other packages' included."""
     return registry.names(registry.BACKENDS)
@@ -41,10 +50,7 @@ def get(name: str, **options: Any) -> Backend:
         raise InputError(f"'{name}' is a machine: type  --backend aer --noise {name}  to simulate a snapshot, or  "
                          f"--backend ibm --option machine={name}")
     cls = registry.find(registry.BACKENDS, name)
-    for option in options:
-        if any(word in option.lower() for word in SECRET):
-            raise InputError(f"option '{option}' looks like a credential, which a model or a folder of jobs would keep: leave "
-                             "it to the vendor's saved account or the environment")
+    refuse_credentials(options)
     known = {k: p for k, p in inspect.signature(cls).parameters.items() if p.kind is not p.VAR_KEYWORD}
     if len(known) == len(inspect.signature(cls).parameters) and (unknown := options.keys() - known):
         raise InputError(f"backend '{name}': {did_you_mean(min(unknown), known, 'option')}")

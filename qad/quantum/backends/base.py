@@ -10,6 +10,9 @@ import numpy as np
 from qad.errors import InputError
 from qad.quantum.circuit import Circuit
 
+#: Shots of an event where a backend has no exact distribution and none are asked for.
+DEFAULT_SHOTS = 4096
+
 
 class Compiled(ABC):
     """A circuit made ready for a backend, once for any number of events.

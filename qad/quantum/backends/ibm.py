@@ -23,7 +23,7 @@ from qiskit.providers import BackendV2
 
 from qad.errors import InputError
 from qad.quantum.backends.account import asked, present
-from qad.quantum.backends.base import Backend, Compiled, check_shots
+from qad.quantum.backends.base import DEFAULT_SHOTS, Backend, Compiled, check_shots
 from qad.quantum.backends.isa import ISA, transpiled
 from qad.quantum.backends.options import IgnoredOptionWarning, RuntimeOptions, ignored, is_snapshot
 from qad.quantum.backends.primitive import MOST_EXECUTIONS
@@ -163,7 +163,7 @@ class Awaited(Compiled):
 
     def probabilities(self, X: Any, weights: Any = None, shots: int | None = None, seed: int = 0) -> np.ndarray:
         check_shots(shots)
-        shots = 4096 if shots is None else int(shots)
+        shots = DEFAULT_SHOTS if shots is None else int(shots)
         angles = self.isa.angles(X, weights)  # free weights are columns: many sets of them share a job
         each = max(1, min(self.chunk, MOST_EXECUTIONS // shots))
         run = f"qad seed {seed}" if is_snapshot(self.service.machine) else f"qad-{uuid.uuid4().hex}"
