@@ -223,20 +223,26 @@ def qiskit_circuit(circuit: Circuit, weights: Any = None, latent: int | None = N
 
     Raises :class:`InputError` for encodings without angles (AmplitudeEmbedding, …) and free weights that enter nonlinearly.
     """
+    return _exported(circuit, weights, latent, measure, example, _vector)
+
+
+def _exported(circuit: Circuit, weights: Any, latent: int | None, measure: bool, example: Any,
+              named: Callable[[str, int], Any]) -> Exported:
+    """The export of :func:`qiskit_circuit` with parameters from ``named(name, length)``."""
     from qiskit import ClassicalRegister, QuantumCircuit
 
     trash, n = trash_qubits(circuit, latent or 0), circuit.n_qubits
     target = QuantumCircuit(n)
     gates = _probe(circuit, example)
     # elements of a vector sort by number: x[2] before x[10]
-    angles = iter(_vector("x", sum(varies for _, varies in gates)))
+    angles = iter(named("x", sum(varies for _, varies in gates)))
     for op, varies in gates:
         _append(target, op, _of_data, next(angles) if varies else None)
     if weights is not None:
         for op in record(circuit.ansatz, checked(circuit, weights), n_qubits=n):
             _append(target, op, _of_weights)
     else:
-        angles = iter(_expressions(circuit, _vector("theta", math.prod(circuit.shape))))
+        angles = iter(_expressions(circuit, named("theta", math.prod(circuit.shape))))
         probe = torch.rand(circuit.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
         for op, varies in _leaves(record(circuit.ansatz, probe, n_qubits=n), _of_weights, ROTATIONS.keys() | WORDS):
             _append(target, op, _of_weights, next(angles) if varies else None)
@@ -275,6 +281,8 @@ def openqasm3(circuit: Circuit, weights: Any = None, latent: int | None = None, 
     from qiskit import qasm3
     from qiskit.circuit import Parameter
 
-    target = qiskit_circuit(circuit, weights, latent, measure, example).circuit
-    # brackets do not survive in an identifier
-    return qasm3.dumps(target.assign_parameters({p: Parameter(f"{p.vector.name}_{p.index}") for p in target.parameters}))
+    def named(name: str, length: int) -> list[Any]:
+        # brackets do not survive in an identifier; renaming later would put the terms of a sum in any order
+        return [Parameter(f"{name}_{k}") for k in range(length)]
+
+    return qasm3.dumps(_exported(circuit, weights, latent, measure, example, named).circuit)
