@@ -1,4 +1,4 @@
-"""Find detectors, representations, encodings, ansätze and backends by name, ours and other packages', through entry points.
+"""Find detectors, representations, encodings, ansätze, backends and file formats by name, through entry points.
 
 A third-party package that declares ``[project.entry-points."qad.detectors"]`` appears here without being imported;
 ``module:Class`` reaches a class that is not registered.
@@ -22,6 +22,7 @@ REPRESENTATIONS = "qad.representations"
 ENCODINGS = "qad.encodings"
 ANSATZE = "qad.ansatze"
 BACKENDS = "qad.backends"
+FORMATS = "qad.formats"
 
 
 @cache

@@ -2,6 +2,6 @@
 
 from qad.data.sample import Sample, concatenate
 from qad.data.splits import split
-from qad.data.store import SampleWriter, describe, iter_chunks, read, write
+from qad.data.store import SampleWriter, describe, format_of, iter_chunks, read, write
 
-__all__ = ["Sample", "SampleWriter", "concatenate", "describe", "iter_chunks", "read", "split", "write"]
+__all__ = ["Sample", "SampleWriter", "concatenate", "describe", "format_of", "iter_chunks", "read", "split", "write"]

@@ -17,20 +17,20 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from qad.data import dilepton
+from qad.data import formats
+from qad.data.formats import Format
 from qad.data.sample import PARTICLE_COLUMNS, PARTICLE_UNITS, Fingerprint, Sample, arrays_of
 from qad.errors import InputError
 
 SCHEMA_VERSION = 1
 CHUNK = 1024
-#: Public formats that :func:`read` takes as they are, by the end of the file's name.
-FORMATS: dict[str, Callable[[Path], Sample]] = {".csv": dilepton.read}
 
 
 class _Sink:
@@ -184,21 +184,44 @@ def write(sample: Sample, path: str | Path) -> None:
 
 
 def _there(path: Path) -> None:
-    public = path.suffix.lower() in FORMATS
+    ours = path.suffix.lower() in ("", ".h5", ".hdf5")
     if not path.exists():
-        raise InputError(f"{path} does not exist; " + ("say where it is" if public else
-                         f"make one with  qad simulate jets --process qcd -o {path.name}"))
-    expected = f"a {path.suffix} file of events" if public else "an HDF5 file that qad wrote"
+        raise InputError(f"{path} does not exist; " + (f"make one with  qad simulate jets --process qcd -o {path.name}" if ours
+                                                       else "say where it is"))
+    expected = "an HDF5 file that qad wrote, or one in a public format (`qad data formats` lists them)" if ours else \
+        f"a {path.suffix} file of events"
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected {expected}")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); expected {expected}")
 
 
-def _public(path: Path) -> Sample | None:
-    """The sample at ``path`` if its name ends as a public format's does."""
+def format_of(path: str | Path) -> Format | None:
+    """The public format of the file at ``path``; None for a file of ours, or one that is no known format."""
+    path = Path(path)
     _there(path)
-    return FORMATS[path.suffix.lower()](path) if path.suffix.lower() in FORMATS else None
+    return None if _is_ours(path) else formats.recognise(path)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == "qad.sample"
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+@contextmanager
+def _public(path: Path, format: str | None) -> Iterator[formats.Events | None]:
+    """The events of a public file, or None for a file of ours."""
+    if format is not None:
+        _there(path)
+    chosen = formats.get(format) if format is not None else format_of(path)
+    if chosen is None:
+        yield None
+        return
+    with chosen.open(path) as events:
+        yield events
 
 
 def _open(path: Path) -> h5py.File:
@@ -213,7 +236,8 @@ def _open(path: Path) -> h5py.File:
         raise InputError(f"{path} cannot be opened: {_reason(error)}") from None
     if file.attrs.get("format") != "qad.sample":
         file.close()
-        raise InputError(f"{path} is HDF5 but no qad sample (attribute format = 'qad.sample' is missing)")
+        raise InputError(f"{path} is HDF5, but neither a qad sample (attribute format = 'qad.sample' is missing) nor a public "
+                         "format that qad knows; `qad data formats` lists them")
     if "meta" not in file.attrs or "fingerprint" not in file.attrs:
         file.close()
         raise InputError(f"{path} is damaged: it says nothing of where its events come from (attributes meta, fingerprint)")
@@ -272,14 +296,18 @@ def _slice(file: h5py.File, columns: dict[str, h5py.Dataset], start: int, stop: 
         raise InputError(f"{file.filename} is damaged: {error}") from None
 
 
-def read(path: str | Path, start: int = 0, stop: int | None = None) -> Sample:
+def read(path: str | Path, start: int = 0, stop: int | None = None, format: str | None = None) -> Sample:
     """Load events ``start:stop`` of the sample at ``path``; a whole file of ours is checked against its fingerprint.
 
-    Also takes public formats: ``.csv``, see :mod:`qad.data.dilepton`.
+    format   a public format (``qad data formats`` lists them); recognised by itself where it is left out
+
+    Raises :class:`InputError`.
     """
     path = Path(path)
-    if (public := _public(path)) is not None:
-        return public[start:stop]
+    with _public(path, format) as events:
+        if events is not None:
+            first, last, _ = slice(start, stop).indices(events.n)
+            return events.read(first, max(first, last))
     with _open(path) as file:
         columns = _columns(file)
         n = columns["particles"].shape[0]
@@ -289,12 +317,14 @@ def read(path: str | Path, start: int = 0, stop: int | None = None) -> Sample:
     return sample
 
 
-def iter_chunks(path: str | Path, size: int = 10_000) -> Iterator[Sample]:
-    """The sample at ``path``, ``size`` events at a time; a file of ours in constant memory."""
-    if (public := _public(Path(path))) is not None:
-        yield from (public[start : start + size] for start in range(0, len(public), size))
-        return
-    with _open(Path(path)) as file:
+def iter_chunks(path: str | Path, size: int = 10_000, format: str | None = None) -> Iterator[Sample]:
+    """The sample at ``path``, ``size`` events at a time, in constant memory; ``format`` as in :func:`read`."""
+    path = Path(path)
+    with _public(path, format) as events:
+        if events is not None:
+            yield from formats.chunks_of(events, size)
+            return
+    with _open(path) as file:
         columns = _columns(file)
         for start in range(0, columns["particles"].shape[0], size):
             yield _slice(file, columns, start, min(start + size, columns["particles"].shape[0]))
@@ -311,16 +341,8 @@ def describe(path: str | Path) -> dict[str, Any]:
     labels: dict[int, int] = {}
     filled, n = 0, 0
     first: Sample | None = None
-    public = _public(path)
-    if public is None:
-        with _open(path) as file:
-            meta = dict(_slice(file, _columns(file), 0, 0).meta)
-            recorded = str(file.attrs.get("fingerprint"))
-            shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
-    else:
-        meta, recorded = dict(public.meta), public.fingerprint
-        shapes = {k: (str(a.dtype), a.shape) for k, a in arrays_of(public)}
-    for chunk in iter_chunks(path) if public is None else [public]:
+    public = format_of(path)
+    for chunk in iter_chunks(path, format=public.name if public else None):
         hasher.update(chunk)
         n += len(chunk)
         for table, column in ((counts, chunk.process), (labels, chunk.label)):
@@ -328,6 +350,15 @@ def describe(path: str | Path) -> dict[str, Any]:
                 table[key.item()] = table.get(key.item(), 0) + int(count)
         filled += int(chunk.present.sum())
         first = first or chunk
+    if public is None:
+        with _open(path) as file:
+            meta = dict(_slice(file, _columns(file), 0, 0).meta)
+            recorded = str(file.attrs.get("fingerprint"))
+            shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
+    else:
+        first = first or read(path, 0, 0)
+        meta, recorded = {"format": public.title, **first.meta}, hasher.hexdigest() if n else first.fingerprint
+        shapes = {k: (str(a.dtype), (n, *a.shape[1:])) for k, a in arrays_of(first)}
     return {
         "file": str(path),
         "bytes": path.stat().st_size,

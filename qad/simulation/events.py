@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from qad.data.sample import Sample
 from qad.simulation.cards import Card
 from qad.simulation.cluster import cluster
 from qad.simulation.record import HARD_OUTGOING, Record
+from qad.simulation.respond import Seen
 
 FEATURES = ("met", "lep1pt", "lep2pt", "b1pt", "b2pt", "theta_ll", "theta_bb")
 UNITS = ("GeV", "GeV", "GeV", "GeV", "GeV", "rad", "rad")
@@ -30,6 +30,10 @@ class EventSelection:
     lepton_jet_distance: float = 0.5
     b_distance: float = 0.4
 
+    def select(self, record: Record, seen: Seen, card: Card, first_event: int, clock: Callable[[str], None]) -> Sample:
+        """Events that pass, as a Sample. ``clock(name)`` is told when each step has ended."""
+        return select_events(record, card, self, first_event, clock)
+
 
 def _two_hardest(event: np.ndarray, p4: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The two hardest objects of each event: indices ``(n, 2)`` and whether both exist ``(n,)``."""
@@ -41,10 +45,9 @@ def _two_hardest(event: np.ndarray, p4: np.ndarray, n: int) -> tuple[np.ndarray,
     return (order[pick] if len(order) else np.zeros((n, 2), dtype=np.int64)), both
 
 
-def select_events(batch: Any, card: Card, selection: EventSelection, first_event: int,
+def select_events(record: Record, card: Card, selection: EventSelection, first_event: int,
                   clock: Callable[[str], None]) -> Sample:
     """Events that pass the di-lepton selection, as a Sample with five objects and seven features."""
-    record = Record.of(batch)
     n = len(record.start) - 1
     leptons = np.flatnonzero(record.final & np.isin(np.abs(record.pdg_id), (11, 13)))
     at = leptons.copy()  # climb through copies of the lepton itself: prompt ones come from a W

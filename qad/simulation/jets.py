@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from qad.data.sample import Sample
 from qad.simulation.cards import Card
 from qad.simulation.cluster import Jets, cluster
 from qad.simulation.record import Record
+from qad.simulation.respond import Seen
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class JetSelection:
     matched: bool = True  # signal jets must contain all decay quarks of their resonance
     max_particles: int = 128  # the hardest constituents are kept
 
+    def select(self, record: Record, seen: Seen, card: Card, first_event: int, clock: Callable[[str], None]) -> Sample:
+        """Jets of a batch of events, as a Sample. ``clock(name)`` is told when each step has ended."""
+        return select_jets(record, seen, card, self, first_event, clock)
 
-def select_jets(batch: Any, card: Card, selection: JetSelection, first_event: int,
+
+def select_jets(record: Record, seen: Seen, card: Card, selection: JetSelection, first_event: int,
                 clock: Callable[[str], None]) -> Sample:
-    """Jets of a batch of Pythia events, as a Sample. ``clock(name)`` is told when each external step has ended."""
-    record = Record.of(batch)
-    visible = np.flatnonzero(record.visible)
-    counts = np.bincount(record.event[visible], minlength=len(record.start) - 1)
+    """See :meth:`JetSelection.select`."""
     clock("ours")
-    jets = cluster(record.p4[visible], counts, selection.radius, selection.pt_min)
+    jets = cluster(seen.p4, seen.counts, selection.radius, selection.pt_min)
     clock("fastjet")
     pt, (eta, phi) = np.hypot(*jets.momentum[:, :2].T), eta_phi(jets.momentum)
     rank = np.arange(len(pt)) - np.searchsorted(jets.event, jets.event)
@@ -43,18 +44,18 @@ def select_jets(batch: Any, card: Card, selection: JetSelection, first_event: in
     if selection.matched and card.resonance is not None:
         keep &= contains_decay(record, jets, card.resonance, selection.radius)
     chosen = np.flatnonzero(keep)
-    first_visible = np.concatenate([[0], np.cumsum(counts)])
+    first_seen = np.concatenate([[0], np.cumsum(seen.counts)])
     particles = np.zeros((len(chosen), selection.max_particles, 4), dtype=np.float32)
     pdg_id = np.zeros((len(chosen), selection.max_particles), dtype=np.int32)
     for row, j in enumerate(chosen):
-        members = visible[first_visible[jets.event[j]] + jets.constituents[jets.offsets[j] : jets.offsets[j + 1]]]
-        p4 = record.p4[members]
+        members = first_seen[jets.event[j]] + jets.constituents[jets.offsets[j] : jets.offsets[j + 1]]
+        p4 = seen.p4[members]
         order = np.argsort(-np.hypot(p4[:, 0], p4[:, 1]), kind="stable")[: selection.max_particles]
         members, p4 = members[order], p4[order]
         particles[row, : len(order), 0] = np.hypot(p4[:, 0], p4[:, 1])
         particles[row, : len(order), 1], particles[row, : len(order), 2] = eta_phi(p4)
-        particles[row, : len(order), 3] = np.maximum(record.mass[members], 0.0)
-        pdg_id[row, : len(order)] = record.pdg_id[members]
+        particles[row, : len(order), 3] = seen.mass[members]
+        pdg_id[row, : len(order)] = seen.pdg_id[members]
     return Sample(
         particles=particles,
         label=np.full(len(chosen), card.label),

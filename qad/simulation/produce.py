@@ -17,18 +17,31 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from qad.data.sample import Sample
 from qad.data.store import SampleWriter, iter_chunks, read
 from qad.errors import InputError, require
 from qad.simulation.cards import Card, load_card
-from qad.simulation.events import EventSelection, select_events
+from qad.simulation.events import EventSelection
 from qad.simulation.generate import Generator, chunk_seed, pythia_version
-from qad.simulation.jets import JetSelection, select_jets
+from qad.simulation.jets import JetSelection
+from qad.simulation.record import Record
+from qad.simulation.respond import Response, Seen, respond
 
 EVENTS_PER_CHUNK = 1000
 Progress = Callable[[int, int], None]
+
+
+class Selection(Protocol):
+    """What is kept of each event; a frozen dataclass of cuts."""
+
+    def select(self, record: Record, seen: Seen, card: Card, first_event: int, clock: Callable[[str], None]) -> Sample:
+        """What passes, as a Sample. ``clock(name)`` is told when each step has ended."""
+
+
+#: Kinds of samples, as cards name them: their selection.
+KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection}
 
 
 @dataclass
@@ -59,7 +72,8 @@ class Job:
 
     card: Card
     seed: int
-    selection: JetSelection | EventSelection
+    selection: Selection
+    response: Response = Response()
 
     def meta(self) -> dict[str, Any]:
         """Provenance, as written into the file."""
@@ -69,7 +83,8 @@ class Job:
             "sqrt_s_GeV": self.card.sqrt_s,
             "generator": f"Pythia {pythia_version()}",
             "clustering": f"FastJet {version('fastjet')}, anti-kT",
-            "detector": "particle",
+            "detector": self.response.mode,
+            "response": asdict(self.response),
             "seed": self.seed,
             "options": dict(self.card.options),
             "selection": asdict(self.selection),
@@ -93,11 +108,12 @@ def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, fl
         seconds[name] += now - last
         last = now
 
-    generator = Generator(job.card, chunk_seed(job.card.process, job.seed, chunk))
-    batch = generator.events(EVENTS_PER_CHUNK)
+    seed = chunk_seed(job.card.process, job.seed, chunk)
+    batch = Generator(job.card, seed).events(EVENTS_PER_CHUNK)
     clock("pythia")
-    select: Any = select_jets if isinstance(job.selection, JetSelection) else select_events
-    sample = select(batch, job.card, job.selection, chunk * EVENTS_PER_CHUNK, clock)
+    record = Record.of(batch)
+    seen = respond(record, job.response, seed)
+    sample = job.selection.select(record, seen, job.card, chunk * EVENTS_PER_CHUNK, clock)
     with SampleWriter(path, meta=dict(sample.meta)) as out:
         out.append(sample)
     clock("ours")
@@ -198,10 +214,10 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
     return needed() or 0
 
 
-def job_of(kind: str, process: str, seed: int, selection: JetSelection | EventSelection | None = None, **options: Any) -> Job:
-    """The :class:`Job` of a process of ``kind`` jets or events. Raises :class:`InputError` for unknown names and options."""
-    default = JetSelection() if kind == "jets" else EventSelection()
-    return Job(load_card(process, kind, **options), seed, selection or default)
+def job_of(kind: str, process: str, seed: int, selection: Selection | None = None, response: Response | None = None,
+           **options: Any) -> Job:
+    """The :class:`Job` of a process of a ``kind``. Raises :class:`InputError` for unknown names and options."""
+    return Job(load_card(process, kind, **options), seed, selection or KINDS[kind](), response or Response())
 
 
 def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor | None = None, workers: int = 1,
@@ -245,7 +261,7 @@ def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor 
 
 
 def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
-                  selection: JetSelection | None = None, executor: Executor | None = None,
+                  selection: JetSelection | None = None, response: Response | None = None, executor: Executor | None = None,
                   progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
                   **options: Any) -> Sample | Path:
     """Simulate ``n`` jets of ``process``: Pythia 8 → FastJet anti-kT R = 0.8 → 550 < pT < 650 GeV, \\|η\\| < 2.
@@ -258,18 +274,18 @@ def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None
 
     Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
     """
-    return make_sample(job_of("jets", process, seed, selection, **options), n, out, executor=executor, workers=workers,
+    return make_sample(job_of("jets", process, seed, selection, response, **options), n, out, executor=executor, workers=workers,
                        progress=progress, overwrite=overwrite, profile=profile)
 
 
 def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
-                    selection: EventSelection | None = None, executor: Executor | None = None,
-                    progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
+                    selection: EventSelection | None = None, response: Response | None = None,
+                    executor: Executor | None = None, progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
                     **options: Any) -> Sample | Path:
     """Simulate ``n`` di-lepton events of ``process`` (``ttbar``, ``heavy_higgs`` with ``m_h``) after selection.
 
     Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].
     Arguments as in :func:`simulate_jets`.
     """
-    return make_sample(job_of("events", process, seed, selection, **options), n, out, executor=executor, workers=workers,
-                       progress=progress, overwrite=overwrite, profile=profile)
+    return make_sample(job_of("events", process, seed, selection, response, **options), n, out, executor=executor,
+                       workers=workers, progress=progress, overwrite=overwrite, profile=profile)

@@ -135,7 +135,7 @@ def change_value(f):
         (edit(lambda f: poke(f, 3, -5.0)), "negative pT in event 3"),
         (edit(wrong_shape), r"expected shape \(n, p, 4\)"),
         (edit(change_value), "do not match their fingerprint"),
-        (edit(lambda f: f.attrs.__delitem__("format")), "no qad sample"),
+        (edit(lambda f: f.attrs.__delitem__("format")), "nor a public format"),
         (edit(lambda f: f.attrs.__setitem__("schema_version", 99)), "schema version 99"),
         (edit(lambda f: f.attrs.__setitem__("meta", "{")), "damaged"),
         (edit(lambda f: f["process"].attrs.__setitem__("names", json.dumps([]))), "damaged"),

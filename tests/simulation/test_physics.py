@@ -108,8 +108,8 @@ def test_leptons_are_prompt_and_features_follow_from_objects():
     """Each feature recomputed from the objects, on batches in which leptons from b decays abound."""
     selection = EventSelection(lepton_pt=3.0)
     batch = generate.Generator(cards.load_card("ttbar"), 2).events(250)
-    events = select_events(batch, cards.load_card("ttbar"), selection, 0, lambda name: None)
     record = Record.of(batch)
+    events = select_events(record, cards.load_card("ttbar"), selection, 0, lambda name: None)
     prompt = record.ancestor(np.arange(len(record.pdg_id)), 24) != 0
     p4 = cartesian(events.particles.astype(float))
     for row, event in enumerate(events.extras["event"]):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import qad
-from qad.data import describe, dilepton, iter_chunks, read
+from qad.data import describe, iter_chunks, read
+from qad.data.formats import dilepton
 from qad.errors import InputError
 from tests.conftest import PROJECT
 

@@ -8,10 +8,13 @@ transverse energy [GeV], opening angles of the leptons and of the b-jets [rad], 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from qad.data.formats.base import Events, Format
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
 
@@ -100,3 +103,23 @@ def read(path: str | Path, process: str = "unknown", label: int = UNKNOWN) -> Sa
         extras={"event": number.astype(np.int64)},
         meta={"source": SOURCE, "file": path.name, "slots": []},
     )
+
+
+class Dilepton(Format):
+    """The di-lepton events of arXiv:2112.04958, ``.csv``."""
+
+    name = "dilepton"
+    title = SOURCE
+    reference = "arXiv:2112.04958"
+    suffixes = (".csv",)
+
+    def recognises(self, path: Path) -> bool:
+        return True  # the only format of text: a wrong header is told as such
+
+    @contextmanager
+    def open(self, path: Path) -> Iterator[Events]:
+        sample = read(path)
+        yield Events(len(sample), lambda start, stop: sample[start:stop])
+
+    def write(self, path: Path, chunks: Iterable[Sample]) -> None:
+        raise NotImplementedError
