@@ -73,7 +73,7 @@ class Job:
     card: Card
     seed: int
     selection: Selection
-    response: Response = Response()
+    response: Response = field(default_factory=Response)
 
     def meta(self) -> dict[str, Any]:
         """Provenance, as written into the file."""
@@ -274,14 +274,14 @@ def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None
 
     Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
     """
-    return make_sample(job_of("jets", process, seed, selection, response, **options), n, out, executor=executor, workers=workers,
-                       progress=progress, overwrite=overwrite, profile=profile)
+    return make_sample(job_of("jets", process, seed, selection, response, **options), n, out, executor=executor,
+                       workers=workers, progress=progress, overwrite=overwrite, profile=profile)
 
 
 def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
                     selection: EventSelection | None = None, response: Response | None = None,
-                    executor: Executor | None = None, progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
-                    **options: Any) -> Sample | Path:
+                    executor: Executor | None = None, progress: Progress | None = None, overwrite: bool = False,
+                    profile: Profile | None = None, **options: Any) -> Sample | Path:
     """Simulate ``n`` di-lepton events of ``process`` (``ttbar``, ``heavy_higgs`` with ``m_h``) after selection.
 
     Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].

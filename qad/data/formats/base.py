@@ -1,8 +1,8 @@
 """What every public format shares: recognise a file, open it, give any slice of its events as a Sample, write one.
 
 A format is one file beside this one and an entry point in the group ``qad.formats``. No reader
-executes what it reads: they go through h5py, ``np.load(allow_pickle=False)`` and uproot, and check shapes and dtypes before they
-ask for memory.
+executes what it reads: they go through h5py, ``np.load(allow_pickle=False)`` and uproot, and check shapes and dtypes before
+they ask for memory.
 """
 
 from __future__ import annotations
