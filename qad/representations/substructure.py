@@ -56,7 +56,7 @@ class Substructure(Representation):
         return np.concatenate(parts) if parts else np.zeros((0, len(self.features)))
 
     def _batch(self, particles: np.ndarray) -> np.ndarray:
-        from qad.representations import recluster  # compiled on first use
+        from qad.data import recluster  # compiled on first use
 
         wanted = set(self.features)
         p4 = cartesian(particles)
