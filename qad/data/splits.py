@@ -81,7 +81,8 @@ _SAME = {"slots": "objects", "sqrt_s_GeV": "collision energies √s [GeV]", "det
 def _number(background: int, number: int | None, fraction: float | None, s_over_b: float | None) -> int:
     given = {k: v for k, v in (("number", number), ("fraction", fraction), ("s_over_b", s_over_b)) if v is not None}
     if len(given) != 1:
-        raise InputError(f"expected exactly one of number=, fraction= (S/(S+B)), s_over_b= (S/B); got {', '.join(given) or 'none'}")
+        raise InputError("expected exactly one of number=, fraction= (S/(S+B)) and s_over_b= (S/B); got "
+                         f"{', '.join(given) or 'none'}")
     (name, value), = given.items()
     number_like = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     top = 1 if name == "fraction" else np.inf
