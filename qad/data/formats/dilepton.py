@@ -7,14 +7,15 @@ transverse energy [GeV], opening angles of the leptons and of the b-jets [rad], 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from qad.data.formats.base import Events, Format
+from qad.data.formats.base import Events, Format, lacks
+from qad.data.formats.whole import reading, written
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
 
@@ -30,6 +31,8 @@ INDEX = ("", "event")
 SOURCE = "di-lepton events in the format of arXiv:2112.04958"
 #: No honest line is longer [bytes].
 LONGEST = 4096
+#: Lines turned into numbers at a time.
+BLOCK = 8192
 
 
 def _header(path: Path) -> list[str]:
@@ -58,39 +61,62 @@ def _header(path: Path) -> list[str]:
     return names
 
 
-def read(path: str | Path, process: str = "unknown", label: int = UNKNOWN) -> Sample:
-    """The events at ``path`` as a Sample: features with units, no particles, the event's number in ``extras``.
+class Lines:
+    """Where every :data:`STRIDE`-th line of events begins, found in one pass, so that any slice is read alone."""
 
-    process, label   what the caller knows; the file does not say
+    STRIDE = 1024
 
-    Raises :class:`InputError` for another header, a line that is not numbers or is cut short, a pT that is not above 0 GeV, an
-    angle outside [0, π] rad.
-    """
-    path = Path(path)
-    names = _header(path)
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        file.seek(0)
+        self.file, self.n, at = file, 0, len(file.readline(LONGEST))
+        self.starts = [at]
+        last = at
+        while block := file.read(2**20):
+            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + at + 1
+            if max(np.diff(ends, prepend=last).max(initial=0), at + len(block) - ends.max(initial=last)) > LONGEST:
+                raise InputError(f"{path} is damaged: it has a line of more than {LONGEST} bytes; copy it again")
+            self.starts += ends[self.STRIDE - 1 - self.n % self.STRIDE :: self.STRIDE].tolist()
+            self.n += len(ends)
+            at += len(block)
+            last = int(ends[-1]) if len(ends) else last
+
+    def read(self, start: int, stop: int) -> list[str]:
+        """Lines ``start:stop`` of events, without their ends."""
+        self.file.seek(self.starts[start // self.STRIDE])
+        lines = []
+        for k in range(start - start % self.STRIDE, stop):
+            line = self.file.readline(LONGEST + 1)
+            if k >= start:
+                lines.append(line.decode().rstrip("\r\n"))
+        return lines
+
+
+def _table(lines: list[str], width: int, path: Path) -> np.ndarray:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # no events: said below
-            table = np.loadtxt(path, delimiter=",", skiprows=1, comments=None, ndmin=2, encoding="utf-8-sig")
+        if not all(lines):
+            raise ValueError("there is an empty one")
+        table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.zeros((0, width))
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged: expected {len(names)} numbers in every line ({error}); copy it again") from None
-    if not len(table):
-        raise InputError(f"{path} holds no events, only a header; copy it again")
-    if table.shape[1] != len(names):
-        raise InputError(f"{path} is damaged: {len(names)} columns in the header, {table.shape[1]} in the lines; copy it again")
+        raise InputError(f"{path} is damaged: expected {width} numbers in every line ({error}); copy it again") from None
+    if table.shape != (len(lines), width):
+        raise InputError(f"{path} is damaged: {width} columns in the header, {table.shape[1]} in the lines; copy it again")
+    return table
+
+
+def _sample(table: np.ndarray, names: list[str], start: int, path: Path, process: str, label: int) -> Sample:
     columns = dict(zip(names, table.T, strict=True))
     for name in COLUMNS:
         if name not in columns:
             continue
         x = columns[name]
         angle = name.startswith("theta")
-        wrong = ~((x >= 0) & (x <= np.float32(np.pi))) if angle else ~((x >= 0) & np.isfinite(x))
+        wrong = ~((x >= 0) & (x <= np.float32(np.pi))) if angle else ~((x >= 0) & (x < np.finfo(np.float32).max))
         if wrong.any():
             line = int(np.argmax(wrong))
             what = "an angle from 0 to π rad" if angle else "a finite number from 0"
-            raise InputError(f"{path}, line {line + 2}: {name} = {x[line]:g}; expected {what}: the file is damaged")
+            raise InputError(f"{path}, line {start + line + 2}: {name} = {x[line]:g}; expected {what}: the file is damaged")
     kept = [name for name in COLUMNS if name in columns]
-    number = columns.get("event", np.arange(len(table)))
+    number = columns.get("event", np.arange(start, start + len(table)))
     if not (np.abs(number) < 2**53).all() or (number != np.round(number)).any() or len(np.unique(number)) < len(number):
         raise InputError(f"{path} is damaged: expected a whole number of its own for each event in the first column")
     return Sample(
@@ -105,6 +131,37 @@ def read(path: str | Path, process: str = "unknown", label: int = UNKNOWN) -> Sa
     )
 
 
+@contextmanager
+def _events(path: Path, process: str = "unknown", label: int = UNKNOWN) -> Iterator[Events]:
+    names = _header(path)
+    with open(path, "rb") as file:
+        with reading(path):
+            lines = Lines(file, path)
+        if not lines.n:
+            raise InputError(f"{path} holds no events, only a header; copy it again")
+
+        def read(start: int, stop: int) -> Sample:
+            with reading(path):
+                # some lines at a time: their text takes ten times the room of their numbers
+                parts = [_table(lines.read(i, min(i + BLOCK, stop)), len(names), path) for i in range(start, stop, BLOCK)]
+                table = np.concatenate(parts) if parts else np.zeros((0, len(names)))
+                return _sample(table, names, start, path, process, label)
+
+        yield Events(lines.n, read)
+
+
+def read(path: str | Path, process: str = "unknown", label: int = UNKNOWN) -> Sample:
+    """The events at ``path`` as a Sample: features with units, no particles, the event's number in ``extras``.
+
+    process, label   what the caller knows; the file does not say
+
+    Raises :class:`InputError` for another header, a line that is not numbers or is cut short, a pT that is not above 0 GeV, an
+    angle outside [0, π] rad, two events of one number (among those that are read together).
+    """
+    with _events(Path(path), process, label) as events:
+        return events.read(0, events.n)
+
+
 class Dilepton(Format):
     """The di-lepton events of arXiv:2112.04958, ``.csv``."""
 
@@ -116,10 +173,29 @@ class Dilepton(Format):
     def recognises(self, path: Path) -> bool:
         return True  # the only format of text: a wrong header is told as such
 
-    @contextmanager
-    def open(self, path: Path) -> Iterator[Events]:
-        sample = read(path)
-        yield Events(len(sample), lambda start, stop: sample[start:stop])
+    def open(self, path: Path) -> AbstractContextManager[Events]:
+        return _events(path)
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
-        raise NotImplementedError
+        """One line an event, numbers to nine digits (float32 comes back exactly); neither labels nor processes are held."""
+        header: list[str] = []
+        n, columns = 0, {feature: column for column, (feature, _) in COLUMNS.items()}
+        with written(path) as tmp, open(tmp, "w", encoding="ascii", newline="") as file:
+            for chunk in chunks:
+                for feature, column in columns.items():
+                    if feature not in chunk.feature_names and column not in OPTIONAL:
+                        raise lacks(self.name, f"the feature '{feature}'; its features are {', '.join(columns)}")
+                mine = [column for feature, column in columns.items() if feature in chunk.feature_names]
+                if not header:
+                    header = mine
+                    file.write(f",{','.join(header)}\n")
+                if mine != header:
+                    raise lacks(self.name, "the same features in all its events")
+                number = chunk.extras.get("event", np.arange(n, n + len(chunk)))
+                if len(np.unique(number)) < len(chunk) or number.ndim != 1 or number.dtype.kind not in "iu":
+                    raise lacks(self.name, "a whole number of its own for each event (the extra 'event')")
+                values = [chunk.feature(COLUMNS[column][0]) for column in header]
+                np.savetxt(file, np.column_stack([number, *values]), fmt=["%d"] + ["%.9g"] * len(values), delimiter=",")
+                n += len(chunk)
+            if not n:
+                raise InputError(f"cannot write {path}: no events were given")

@@ -16,6 +16,25 @@ LINES = ["1,102.528,96.6494,1.85933,274.571,92.7559,1.69999,333.65,0.548711,3.00
          "4,490.443,36.4881,2.75602,98.0446,59.8014,2.26747,583.204,0.539577,0.909465",
          "7,1043.21,64.5,0.1,310.5,45.25,3.125,12.5,0.7,0.9"]
 PUBLISHED = PROJECT.parent / "shared" / "data"
+SUFFIX = ".csv"
+LOST = {"label", "process", "weight"}  # what the format cannot hold
+
+
+def write_example(path, n, seed, name="dilepton"):
+    rng = np.random.default_rng(seed)
+    columns = [3 * np.arange(n) + 1, *rng.uniform(30, 500, (2, n)), rng.uniform(0, 3.1, n),
+               *rng.uniform(30, 500, (2, n)), rng.uniform(0, 3.1, n), *rng.uniform(0.4, 300, (3, n))]
+    lines = [",".join(f"{x:g}" for x in row) for row in zip(*columns, strict=True)]
+    path.write_bytes(table(HEADER, *lines).encode())
+
+
+def hostile(example):
+    yield example[:100] + b"7" * 3_000_000 + example[100:]
+    yield b"," * 2_000_000
+    yield HEADER.encode() + b"\n" + b"\n" * 2_000_000
+    yield HEADER.encode() + b"\n" + b",".join([b"1e400"] * 10) + b"\n"
+    yield HEADER.encode() + b"\n" + b"9" * 400 + b"," + b",".join([b"1"] * 9) + b"\n"
+    yield HEADER.encode() + b"\n\xff\xfe,1,1,1,1,1,1,1,1,1\n"
 
 
 def table(*lines, end="\r\n"):
@@ -135,3 +154,27 @@ def test_the_published_events(name, events):
     assert s.feature("lep1pt").min() >= 30, "selected with pT > 30 GeV"
     table = np.loadtxt(path, delimiter=",", skiprows=1, max_rows=100)
     np.testing.assert_allclose(s.features[:100], table[:, 1:], rtol=1e-6)
+
+
+def test_a_file_of_ours_is_one_of_theirs(tmp_path, file):
+    """Line by line the numbers of the example, and pandas reads it as it reads theirs (index in the first column)."""
+    pandas = pytest.importorskip("pandas")
+    s = read(file)
+    qad.data.formats.get("dilepton").write(tmp_path / "again.csv", [s[:1], s[1:]])
+    theirs, ours = pandas.read_csv(file, index_col=0), pandas.read_csv(tmp_path / "again.csv", index_col=0)
+    assert list(theirs.columns) == list(ours.columns) and list(theirs.index) == list(ours.index)
+    np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-6)
+    assert read(tmp_path / "again.csv").fingerprint == s.fingerprint
+
+
+def test_slices_begin_at_the_right_line(tmp_path):
+    """The index keeps every 1024th line: slices on and around its borders."""
+    write_example(tmp_path / "x.csv", 5000, 1)
+    s = read(tmp_path / "x.csv")
+    for start, stop in ((0, 1), (1023, 1025), (1024, 1024), (2047, 4097), (4999, 5000), (5000, 5000)):
+        assert read(tmp_path / "x.csv", start, stop).fingerprint == s[start:stop].fingerprint
+    with pytest.raises(InputError, match="line 3002: MET = -1"):
+        lines = (tmp_path / "x.csv").read_text().splitlines()
+        lines[3001] = ",".join([*lines[3001].split(",")[:7], "-1", *lines[3001].split(",")[8:]])
+        (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+        read(tmp_path / "x.csv", 3000)
