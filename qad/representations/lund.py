@@ -1,0 +1,108 @@
+"""Lund planes: every splitting of a jet's Cambridge/Aachen tree, primary and secondary (arXiv:1807.04758, arXiv:2012.08526)."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from qad.data.kinematics import cartesian
+from qad.data.recluster import _branches, _distance2, _recombine
+from qad.errors import InputError
+
+#: What is known of a splitting a, b with pT_a ≥ pT_b: Δ² = Δy² + Δφ², kT = pT_b Δ [GeV], z = pT_b/(pT_a + pT_b), the mass
+#: m [GeV] of both, ψ = atan2(y_b - y_a, φ_b - φ_a) [rad].
+COLUMNS = ("ln_inverse_delta", "ln_kt", "ln_inverse_z", "ln_m", "psi")
+#: Smaller Δ [rad], kT and m [GeV] are taken as this: two particles in one direction have no logarithm of their angle.
+LEAST = 1e-6
+BATCH = 512
+
+
+class Lund(NamedTuple):
+    """Splittings of ``n`` jets, the widest first along each plane and the primary plane before all others.
+
+    values  (n, most, 5) as in ``COLUMNS``; 0 where a jet has fewer
+    depth   (n, most) 0 on the primary plane, k where the softer branch was followed k times; -1 where a jet has fewer
+    parent  (n, most) the splitting that this one's branch left, -1 for the first. It is of the same depth on the harder branch,
+            one less deep on the softer; so parents are the edges of the jet's graph
+    """
+
+    values: np.ndarray
+    depth: np.ndarray
+    parent: np.ndarray
+
+    @property
+    def primary(self) -> np.ndarray:
+        """Which splittings lie on the primary plane, bool ``(n, most)``."""
+        return self.depth == 0
+
+
+@njit(cache=True, nogil=True)
+def _unwind(p4: np.ndarray, count: np.ndarray, values: np.ndarray, depth: np.ndarray, parent: np.ndarray, least: float) -> None:
+    most = values.shape[1]
+    for jet in range(len(p4)):
+        n = count[jet]
+        if n < 2:
+            continue
+        nodes, child, y, phi, pt2 = _recombine(p4[jet], n, 0.0)
+        start = np.empty(n, dtype=np.int64)  # first node of each plane, the splitting it leaves, how deep it lies
+        leaves = np.empty(n, dtype=np.int64)
+        deep = np.empty(n, dtype=np.int64)
+        start[0], leaves[0], deep[0] = 2 * n - 2, -1, 0
+        planes, plane, k = 1, 0, 0
+        while plane < planes and k < most:
+            node, before = start[plane], leaves[plane]
+            while child[node, 0] >= 0 and k < most:
+                a, b = _branches(child, pt2, node)
+                pt_a, pt_b = math.sqrt(pt2[a]), math.sqrt(pt2[b])
+                delta = max(math.sqrt(_distance2(y, phi, pt2, a, b, 0.0)), least)
+                px, py, pz, e = nodes[node]
+                m2 = e * e - px * px - py * py - pz * pz
+                dphi = (phi[b] - phi[a] + math.pi) % (2 * math.pi) - math.pi
+                values[jet, k, 0] = -math.log(delta)
+                values[jet, k, 1] = math.log(max(pt_b * delta, least))
+                values[jet, k, 2] = math.log((pt_a + pt_b) / pt_b)
+                values[jet, k, 3] = math.log(math.sqrt(max(m2, least * least)))
+                values[jet, k, 4] = math.atan2(y[b] - y[a], dphi)
+                depth[jet, k], parent[jet, k] = deep[plane], before
+                if child[b, 0] >= 0:
+                    start[planes], leaves[planes], deep[planes] = b, k, deep[plane] + 1
+                    planes += 1
+                node, before, k = a, k, k + 1
+            plane += 1  # in the order in which they were found: depths ascend
+
+
+def declusterings(particles: np.ndarray, count: np.ndarray | None = None, most: int | None = None) -> Lund:
+    """The Lund planes of each jet: its particles are clustered by Cambridge/Aachen, then unwound along the harder branches.
+
+    particles  (n, p, 4) pT [GeV], η, φ [rad], mass [GeV], present ones first, as a :class:`~qad.data.Sample` holds them
+    count      (n,) how many of them to take, the hardest first; all that are present where left out
+    most       how many splittings to keep of each jet; a jet of k particles has k - 1, and all are kept where left out
+
+    Raises :class:`InputError`.
+    """
+    particles = np.asarray(particles, dtype=np.float64)
+    if particles.ndim != 3 or particles.shape[2] != 4:
+        raise InputError(f"declusterings takes particles of shape (n, p, 4) = pT, eta, phi, mass; got {particles.shape}")
+    present = (particles[..., 0] > 0).sum(1)
+    count = present if count is None else np.asarray(count, dtype=np.int64)
+    if count.shape != present.shape or (count < 0).any():
+        raise InputError(f"count: expected a number from 0 for each of {len(particles)} jets, got shape {count.shape}")
+    count = np.minimum(count, present)
+    most = max(int(count.max(initial=0)) - 1, 0) if most is None else int(most)
+    if most < 0:
+        raise InputError(f"most={most}: expected a whole number from 0")
+    out = Lund(np.zeros((len(particles), most, 5)), np.full((len(particles), most), -1), np.full((len(particles), most), -1))
+
+    def batch(i: int) -> None:
+        part = slice(i, i + BATCH)
+        _unwind(cartesian(particles[part]), count[part], out.values[part], out.depth[part], out.parent[part], LEAST)
+
+    batch(0)  # compiles, on first use, before there are threads
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(batch, range(BATCH, len(particles), BATCH)))
+    return out
