@@ -2,58 +2,85 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from qad.errors import InputError, did_you_mean
+from qad.simulation.charges import charge_of
+from qad.simulation.eflow import eflow
+from qad.simulation.pileup import overlay
 from qad.simulation.record import Record
+from qad.simulation.resolutions import CARDS
+from qad.simulation.seen import Seen
+from qad.simulation.towers import towers
+
+__all__ = ["MODES", "Response", "Seen", "particles_of", "respond"]
+
+MODES = ("particle", "towers", "eflow")
+EVENTS_AT_ONCE = 500  # hard and pile-up events together: as many as the processor's caches like; bounds the memory too
 
 
 @dataclass(frozen=True)
 class Response:
-    """Settings of the detector.
+    """Settings of the detector. Raises :class:`~qad.errors.InputError` for unknown names and impossible numbers.
 
     mode      ``particle``: every visible particle as it is; ``towers``: 0.1 × 0.1 calorimeter cells; ``eflow``: tracks and the
               neutral energy that they leave over
     card      whose resolutions, efficiencies and thresholds: ``atlas``, ``cms`` or ``cms-phase2``, after the Delphes cards
     pile_up   mean number of minimum-bias events laid over each (Poisson)
+    pile_up_pool         how many different minimum-bias events there are to draw from
+    charged_subtraction  drop the tracks of pile-up, as if all vertices were told apart (``eflow`` only)
     """
 
     mode: str = "particle"
     card: str = "cms"
     pile_up: float = 0.0
+    pile_up_pool: int = 2000
+    charged_subtraction: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InputError(did_you_mean(str(self.mode), MODES, "detector mode"))
+        if self.card not in CARDS:
+            raise InputError(did_you_mean(str(self.card), CARDS, "detector card"))
+        number = isinstance(self.pile_up, (int, float)) and not isinstance(self.pile_up, bool)
+        if not number or not math.isfinite(self.pile_up) or self.pile_up < 0:
+            raise InputError(f"pile_up is a mean number of events: expected 0 or more, got {self.pile_up!r}")
+        if not isinstance(self.pile_up_pool, int) or isinstance(self.pile_up_pool, bool) or self.pile_up_pool < 1:
+            raise InputError(f"pile_up_pool is a number of events: expected 1 or more, got {self.pile_up_pool!r}")
+        if self.charged_subtraction and self.mode != "eflow":
+            raise InputError(f"charged_subtraction needs tracks: expected mode='eflow', got mode='{self.mode}'")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """Objects of ``n`` events, one after another in ``event`` order: particles, tracks or towers, whatever the mode."""
-
-    n: int
-    event: np.ndarray  # (k,) index of the event, ascending
-    p4: np.ndarray  # (k, 4) px, py, pz, E [GeV]
-    mass: np.ndarray  # (k,) [GeV]
-    pdg_id: np.ndarray  # (k,) of the particle; a photon (22) or K0L (130) for neutral energy of ECAL or HCAL
-    charge: np.ndarray  # (k,) in units of e
-    source: np.ndarray  # (k,) flat index into the record of the particle that it is, or -1 for an energy deposit or pile-up
-
-    @property
-    def counts(self) -> np.ndarray:
-        """How many objects each event has, ``(n,)``."""
-        return np.bincount(self.event, minlength=self.n)
-
-    @property
-    def missing(self) -> np.ndarray:
-        """Missing transverse momentum of each event, ``(n, 2)`` = px, py [GeV]: minus the sum of all that is seen."""
-        return -np.stack([np.bincount(self.event, self.p4[:, i], minlength=self.n) for i in (0, 1)], axis=1)
-
-    def __getitem__(self, kept: np.ndarray) -> Seen:
-        """The objects chosen by a mask or indices in ascending order; the events stay."""
-        return Seen(self.n, self.event[kept], self.p4[kept], self.mass[kept], self.pdg_id[kept], self.charge[kept],
-                    self.source[kept])
-
-
-def respond(record: Record, response: Response, seed: int) -> Seen:
-    """What the detector sees of ``record``; same seed, same bits."""
+def particles_of(record: Record) -> Seen:
+    """Every visible particle as it is."""
     visible = np.flatnonzero(record.visible)
+    pdg_id = record.pdg_id[visible]
     return Seen(len(record.start) - 1, record.event[visible], record.p4[visible], np.maximum(record.mass[visible], 0.0),
-                record.pdg_id[visible], np.zeros(len(visible), np.int8), visible)
+                pdg_id, charge_of(pdg_id), visible)
+
+
+def respond(record: Record, response: Response, seed: int, sqrt_s: float = 13_000.0) -> Seen:
+    """What the detector sees of ``record``; same seed, same bits. ``sqrt_s`` [GeV] is that of the pile-up events."""
+    seen = particles_of(record)
+    if not seen.n or (response.mode == "particle" and not response.pile_up):
+        return seen
+    step = max(1, int(EVENTS_AT_ONCE / (1 + response.pile_up)))
+    blocks = enumerate(range(0, seen.n, step))
+    return Seen.one_after_another([_block(seen.events(first, min(first + step, seen.n)), response, (seed, block), sqrt_s)
+                                   for block, first in blocks])
+
+
+def _block(seen: Seen, response: Response, seed: tuple[int, int], sqrt_s: float) -> Seen:
+    """Pile-up and detector, for the events of one block."""
+    detector = CARDS[response.card]
+    if response.pile_up:
+        eta_max = math.inf if response.mode == "particle" else detector.eta_max
+        seen = overlay(seen, response.pile_up, np.random.default_rng((*seed, 1)), sqrt_s, response.pile_up_pool, eta_max)
+    if response.mode == "particle":
+        return seen
+    seen = seen.within(detector.eta_max)  # the field only bends outwards: the rest reaches no tower
+    rng = np.random.default_rng((*seed, 2))
+    return towers(seen, detector, rng) if response.mode == "towers" else eflow(seen, detector, rng, response.charged_subtraction)
