@@ -104,7 +104,7 @@ def _sample(data: dict[str, np.ndarray], file: str) -> Sample:
     truth = np.full(n, UNKNOWN)
     process: np.ndarray | str = "unknown"
     if "truth_label" in data:
-        raw = data["truth_label"].reshape(n, -1)[:, 0]
+        raw = data["truth_label"].reshape(n, int(np.prod(data["truth_label"].shape[1:])))[:, 0]
         if not np.isfinite(raw).all() or (np.abs(raw) > 1000).any():
             raise InputError("expected small whole numbers in 'truth_label'; the file is damaged")
         extras["truth_label"] = raw.astype(np.int16)

@@ -249,6 +249,7 @@ class Writer:
 
     def _failed(self, error: OSError) -> WriteError:
         self._discard()
+        error = self._sink.error or error  # the first failure is the reason of those that follow
         return WriteError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
 
     def _discard(self) -> None:

@@ -209,7 +209,7 @@ class LhcOlympics(_Olympics):
                 labels = sample.label != UNKNOWN
                 if labels.any() != labels.all():
                     raise lacks(self.name, "the label of some events: expected one for all, or for none")
-                for start in range(0, len(sample), 1024):
+                for start in range(0, max(len(sample), 1), 1024):
                     part = sample.particles[start : start + 1024, :PARTICLES]
                     rows = np.zeros((len(part), 3 * PARTICLES + bool(labels.any())), np.float32)
                     rows[:, : 3 * part.shape[1]] = part[..., :3].reshape(len(part), -1)

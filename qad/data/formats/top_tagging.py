@@ -146,7 +146,7 @@ class TopTagging(Format):
                 rows["values_block_1"] = np.stack([sample.extras.get("ttv", np.zeros(len(sample))), sample.label], axis=1)
                 out.append("table/table", rows)
                 n += len(sample)
-            if n:
+            if "table" in out.file:
                 _describe(out, n)
 
 
