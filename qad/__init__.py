@@ -12,8 +12,10 @@ _PLACES = {
     "Sample": "qad.data.sample",
     "read": "qad.data.store",
     "split": "qad.data.splits",
-    "simulate_jets": "qad.simulation.produce",
-    "simulate_events": "qad.simulation.produce",
+    "simulate_jets": "qad.simulation.simulate",
+    "simulate_events": "qad.simulation.simulate",
+    "simulate_level1": "qad.simulation.simulate",
+    "simulate_dijets": "qad.simulation.simulate",
     "save": "qad.persistence",
     "load": "qad.persistence",
 }

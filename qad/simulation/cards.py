@@ -1,8 +1,10 @@
 """Process cards: what Pythia is told. A card is a data file; a new process is a new ``.cmnd`` beside the others.
 
-Header lines ``! key: value`` describe it (``title``, ``kind`` jets or events, ``label``, ``sqrt_s`` [GeV],
-``resonance`` whose decay quarks a jet must contain, ``option NAME: default | unit | meaning``). ``{NAME}`` is filled from
-the options and from the numbers that follow from them (``derived: hidden_valley``).
+Header lines ``! key: value`` describe it (``title``, ``kind``, ``label``, ``sqrt_s`` [GeV], ``resonance`` whose decay a jet
+must contain, ``products`` of that decay that count (PDG ids; quarks unless said otherwise), ``leptons`` it must have,
+``particle_extras`` kept beside the PDG id, ``cut NAME: value`` where its selection is not the usual one,
+``option NAME: default | unit | meaning``). ``{NAME}`` is filled from the options and from the numbers that follow from them
+(``derived: hidden_valley``).
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
 from qad.errors import InputError, did_you_mean
 
+QUARKS = (1, 2, 3, 4, 5, 6)
+PARTICLE_EXTRAS = {"pdg_id": "int32", "charge": "int8"}
 PROCESSES = resources.files("qad.simulation") / "processes"
 
 
@@ -36,6 +40,7 @@ class Card:
     header: Mapping[str, str]
     options: Mapping[str, float | str]
     commands: tuple[str, ...]
+    cuts: Mapping[str, float] = field(default_factory=dict)  # fields of the selection that differ from the usual ones
 
     @property
     def sqrt_s(self) -> float:
@@ -46,6 +51,21 @@ class Card:
     def resonance(self) -> int | None:
         """PDG id of the resonance whose decay quarks a jet must contain, or None."""
         return int(self.header["resonance"]) if "resonance" in self.header else None
+
+    @property
+    def products(self) -> tuple[int, ...]:
+        """\\|PDG ids\\| of the decay products of the resonance that a jet must contain."""
+        return tuple(int(p) for p in self.header["products"].split()) if "products" in self.header else QUARKS
+
+    @property
+    def leptons(self) -> int | None:
+        """How many charged leptons the decay of the resonance must have, or None for any number."""
+        return int(self.header["leptons"]) if "leptons" in self.header else None
+
+    @property
+    def particle_extras(self) -> dict[str, str]:
+        """Columns kept for each particle, with their types."""
+        return {name: PARTICLE_EXTRAS[name] for name in ("pdg_id", *self.header.get("particle_extras", "").split())}
 
     @property
     def label(self) -> int:
@@ -59,23 +79,31 @@ def processes(kind: str | None = None) -> list[str]:
     return [p for p in found if kind is None or _parse(p)[0]["kind"] == kind]
 
 
+def title(process: str) -> str:
+    """What a process is, in a few words."""
+    return _parse(process)[0]["title"]
+
+
 def card_options(process: str) -> dict[str, Option]:
     """The options a process takes."""
     return _parse(process)[1]
 
 
-def _parse(process: str) -> tuple[dict[str, str], dict[str, Option], list[str]]:
+def _parse(process: str) -> tuple[dict[str, str], dict[str, Option], dict[str, float], list[str]]:
     header: dict[str, str] = {}
     options: dict[str, Option] = {}
+    cuts: dict[str, float] = {}
     body: list[str] = []
     for line in (PROCESSES / f"{process}.cmnd").read_text(encoding="utf-8").splitlines():
         if match := re.fullmatch(r"! option (\w+): ([^|]*)\|([^|]*)\|(.*)", line):
             options[match[1]] = Option(match[2].strip(), match[3].strip(), match[4].strip())
+        elif match := re.fullmatch(r"! cut (\w+): (.*)", line):
+            cuts[match[1]] = float(match[2])
         elif not body and (match := re.fullmatch(r"! (\w+): (.*)", line)):
             header[match[1]] = match[2].strip()
         elif line.strip() and not line.startswith("!"):
             body.append(line.strip())
-    return header, options, body
+    return header, options, cuts, body
 
 
 def load_card(process: str, kind: str | None = None, **options: Any) -> Card:
@@ -83,7 +111,7 @@ def load_card(process: str, kind: str | None = None, **options: Any) -> Card:
     known = processes(kind)
     if process not in known:
         raise InputError(did_you_mean(process, known, "process"))
-    header, declared, body = _parse(process)
+    header, declared, cuts, body = _parse(process)
     for name in options:
         if name not in declared:
             takes = ", ".join(declared) or "no options"
@@ -108,7 +136,7 @@ def load_card(process: str, kind: str | None = None, **options: Any) -> Card:
         text = re.sub(r"\{(\w+)\}", lambda m: _written(filled[m[1]]), line)
         commands += text.split("\n")
     used = {k: filled[k] for k in values}
-    return Card(process, header, used, tuple(commands))
+    return Card(process, header, used, tuple(commands), cuts)
 
 
 def _written(value: Any) -> str:
@@ -160,7 +188,58 @@ def heavy_higgs(options: Mapping[str, Any]) -> dict[str, float]:
     return {"m_h_min": 0.8 * m, "m_h_max": 1.2 * m}
 
 
+def _between(options: Mapping[str, Any], name: str, low: float, high: float, why: str) -> None:
+    """One sentence if an option lies outside ``low`` to ``high`` [GeV]."""
+    if not low <= options[name] <= high:
+        raise InputError(f"{name}: expected {low:g} to {high:g} GeV ({why}), got {options[name]:g}")
+
+
+def _window(options: Mapping[str, Any], name: str, half: float, width: float) -> dict[str, float]:
+    """``NAME_min``, ``NAME_max``: 1 ∓ ``half`` times the mass; ``NAME_width``: ``width`` times the mass."""
+    m = options[name]
+    return {f"{name}_min": (1 - half) * m, f"{name}_max": (1 + half) * m, f"{name}_width": width * m}
+
+
+def qcd_dijets(options: Mapping[str, Any]) -> dict[str, float]:
+    """Only bounds."""
+    _between(options, "pt_hat_min", 20, 3000, "the collision energy is 13 TeV")
+    return {}
+
+
+def resonance(heavy: str, **daughters: tuple[float, float, str]) -> Callable[[Mapping[str, Any]], dict[str, float]]:
+    """Mass windows for a narrow resonance ``heavy`` and its daughters, with bounds on the masses.
+
+    heavy      option with its mass: width 1 %, window 20 % around it
+    daughters  option: (least mass [GeV], mass of its partner [GeV], why not less); width 0.5 %, window 20 %
+    """
+
+    def derive(options: Mapping[str, Any]) -> dict[str, float]:
+        _between(options, heavy, 500, 10_000, "a resonance that the LHC could make")
+        filled = _window(options, heavy, 0.2, 0.01)
+        for name, (least, partner, why) in daughters.items():
+            most = options[heavy] - partner if partner else options[heavy] / 2
+            _between(options, name, least, 0.8 * most, f"{why}, and {heavy} must be able to decay to it")
+            filled |= _window(options, name, 0.2, 0.005)
+        return filled
+
+    return derive
+
+
+def wprime_xy(options: Mapping[str, Any]) -> dict[str, float]:
+    """As :func:`resonance`, with the window of 10 % around the W' that the LHC Olympics peak was checked with."""
+    filled = resonance("m_wprime", m_x=(20, 0, "it decays to quarks"), m_y=(20, 0, "it decays to quarks"))(options)
+    return filled | _window(options, "m_wprime", 0.1, 0.01)
+
+
 DERIVED: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "hidden_valley": hidden_valley,
     "heavy_higgs": heavy_higgs,
+    "qcd_dijets": qcd_dijets,
+    "wprime_xy": wprime_xy,
+    "x_yy": resonance("m_x", m_y=(20, 0, "it decays to quarks"), m_yprime=(20, 0, "it decays to quarks")),
+    "qstar_qw": resonance("m_qstar", m_w=(20, 0, "it decays to quarks")),
+    "wkk_wr": resonance("m_wkk", m_r=(165, 100, "it decays to two W")),
+    "wprime_bt": resonance("m_wprime", m_b=(100, 200, "it decays to b Z")),
+    "zprime_tt": resonance("m_zprime", m_t=(270, 0, "it decays to t Z")),
+    "y_hh": resonance("m_y", m_h=(350, 0, "it decays to two tops")),
 }

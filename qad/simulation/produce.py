@@ -10,10 +10,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,11 +21,12 @@ from typing import Any, Protocol
 
 from qad.data.sample import Sample
 from qad.data.store import SampleWriter, iter_chunks, read
-from qad.errors import InputError, require
+from qad.errors import InputError, did_you_mean, require
 from qad.simulation.cards import Card, load_card
 from qad.simulation.events import EventSelection
 from qad.simulation.generate import Generator, chunk_seed, pythia_version
 from qad.simulation.jets import JetSelection
+from qad.simulation.level1 import Level1Selection
 from qad.simulation.record import Record
 from qad.simulation.respond import Response, Seen, respond
 
@@ -41,7 +42,7 @@ class Selection(Protocol):
 
 
 #: Kinds of samples, as cards name them: their selection.
-KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection}
+KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection, "level1": Level1Selection}
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Job:
             "generator": f"Pythia {pythia_version()}",
             "clustering": f"FastJet {version('fastjet')}, anti-kT",
             "detector": self.response.mode,
-            "response": asdict(self.response),
+            **({} if self.response == Response() else {"response": asdict(self.response)}),
             "seed": self.seed,
             "options": dict(self.card.options),
             "selection": asdict(self.selection),
@@ -214,15 +215,34 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
     return needed() or 0
 
 
-def job_of(kind: str, process: str, seed: int, selection: Selection | None = None, response: Response | None = None,
-           **options: Any) -> Job:
+def selection_of(kind: str, card: Card, given: Selection | Mapping[str, Any] | None = None) -> Selection:
+    """The cuts of ``kind``, with those that ``given`` names in their place. Raises :class:`InputError` for unknown ones."""
+    default: Any = KINDS[kind]()
+    if given is None or isinstance(given, Mapping):
+        known = {f.name: type(getattr(default, f.name)) for f in fields(default)}
+        for name, value in (given or {}).items():
+            if name not in known:
+                raise InputError(did_you_mean(name, known, f"cut of the selection of {kind}"))
+            wanted = (int, float) if known[name] is float else known[name]
+            if not isinstance(value, wanted) or isinstance(value, bool) != (known[name] is bool):
+                raise InputError(f"selection: {name}={value!r}: expected {known[name].__name__}, such as "
+                                 f"{getattr(default, name)!r}")
+        return replace(default, **(given or {}))
+    return given
+
+
+def job_of(kind: str, process: str, seed: int, selection: Selection | Mapping[str, Any] | None = None,
+           response: Response | None = None, **options: Any) -> Job:
     """The :class:`Job` of a process of a ``kind``. Raises :class:`InputError` for unknown names and options."""
-    return Job(load_card(process, kind, **options), seed, selection or KINDS[kind](), response or Response())
+    if kind not in KINDS:
+        raise InputError(did_you_mean(kind, KINDS, "kind of sample"))
+    card = load_card(process, kind, **options)
+    return Job(card, seed, selection_of(kind, card, selection), response or Response())
 
 
 def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor | None = None, workers: int = 1,
                 progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None) -> Sample | Path:
-    """Make the first ``n`` entries of ``job``; see :func:`simulate_jets` for the arguments."""
+    """Make the first ``n`` entries of ``job``; see :func:`qad.simulation.simulate` for the arguments."""
     if n < 1 or workers < 1:
         raise InputError(f"expected at least one event and one worker, got n={n}, workers={workers}")
     for package in ("pythia8mc", "fastjet", "awkward", "vector"):
@@ -258,34 +278,3 @@ def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor 
                 left -= len(sample)
     shutil.rmtree(parts)
     return out
-
-
-def simulate_jets(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
-                  selection: JetSelection | None = None, response: Response | None = None, executor: Executor | None = None,
-                  progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None,
-                  **options: Any) -> Sample | Path:
-    """Simulate ``n`` jets of ``process``: Pythia 8 → FastJet anti-kT R = 0.8 → 550 < pT < 650 GeV, \\|η\\| < 2.
-
-    process   ``qcd``, ``top``, ``w``, ``z``, ``higgs_bb``, ``svj``; ``options`` are its card's (``m_zprime=1500``)
-    seed      same seed, same bits, with any number of ``workers``
-    out       HDF5 file to write; None gives the :class:`~qad.data.Sample` itself. A killed run continues where it stopped.
-    executor  anything with the ``concurrent.futures`` interface, which is then given ``workers`` chunks at a time
-    progress  called with (jets done, jets wanted)
-
-    Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
-    """
-    return make_sample(job_of("jets", process, seed, selection, response, **options), n, out, executor=executor,
-                       workers=workers, progress=progress, overwrite=overwrite, profile=profile)
-
-
-def simulate_events(process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
-                    selection: EventSelection | None = None, response: Response | None = None,
-                    executor: Executor | None = None, progress: Progress | None = None, overwrite: bool = False,
-                    profile: Profile | None = None, **options: Any) -> Sample | Path:
-    """Simulate ``n`` di-lepton events of ``process`` (``ttbar``, ``heavy_higgs`` with ``m_h``) after selection.
-
-    Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].
-    Arguments as in :func:`simulate_jets`.
-    """
-    return make_sample(job_of("events", process, seed, selection, response, **options), n, out, executor=executor,
-                       workers=workers, progress=progress, overwrite=overwrite, profile=profile)

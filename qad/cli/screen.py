@@ -1,0 +1,110 @@
+"""What all commands share: options, progress with time left, an interruption that loses nothing, notes of one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qad.errors import InputError
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="HDF5 file to write.")]
+Number = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to simulate, after selection.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same bits, with any number of workers.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes. [default: all cores]", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it holds something else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+CORES = os.cpu_count() or 1
+Trust = Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")]
+
+
+def fail(sentence: str) -> None:
+    print(f"qad: {sentence}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextmanager
+def resumable(checkpoint: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint is None or checkpoint.exists():
+            said = "stopped; what is finished is kept, and the same command does the rest"
+        else:
+            said = "stopped before anything was kept (a training writes every 10 s); the same command begins anew"
+        print(f"\nqad: {said}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    import warnings
+
+    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        print(f"qad: note: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(f"{folder.name}.{suffix}")
+
+
+@contextmanager
+def progress(unit: str) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(),
+               TimeRemainingColumn(compact=True, elapsed_when_finished=True))
+    bar = Progress(*columns, console=console, speed_estimate_period=120)
+    try:
+        yield bar  # started by its first row: a mistake found before any work leaves no empty line
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def row(bar: Any, name: str) -> Callable[[int, int], None]:
+    """A row of the progress display that appears with the first thing it is told."""
+    task = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal task
+        bar.start()
+        task = bar.add_task(name) if task is None else task
+        bar.update(task, completed=done, total=total)
+
+    return update
+
+
+def parameters(pairs: list[str]) -> dict[str, Any]:
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"expected NAME=VALUE, got '{pair}'")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"'{value}' is not a number, word or list") from None
+        if isinstance(found[name], str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value, re.IGNORECASE):
+            found[name] = float(value)  # YAML wants a point and a sign in 1.0e-4
+    return found

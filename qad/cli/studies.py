@@ -1,0 +1,99 @@
+"""Studies and their reports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qad.cli.screen import CORES, Workers, fail, progress, resumable, row
+
+
+class _Screen:
+    """Draws what the runner tells."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
+        self.failures: list[str] = []
+
+    def simulating(self, name: str) -> Any:
+        return row(self.bar, f"simulate {name}")
+
+    def planned(self, total: int, missing: int) -> None:
+        self.models = row(self.bar, "train and score models")
+        self.total, self.done = total, total - missing
+        self.models(self.done, total)
+
+    def finished(self, cell: Any, seconds: float, failure: str | None) -> None:
+        self.done += 1
+        self.models(self.done, self.total)
+        if failure:
+            self.failures.append(f"{cell.train}/{cell.representation}/{cell.spec.label}, seed {cell.seed}: {failure}")
+
+
+def benchmark(
+    study: Annotated[str, typer.Argument(help="Name of a study (quick, full), or a YAML file of your own.")],
+    runs: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
+    data_folder: Annotated[Path, typer.Option("--data", help="Folder for simulated samples, and of files that the study "
+                                                       "names.")] = Path("data"),
+    workers: Workers = CORES,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+) -> None:
+    """Run a study: simulate what is missing, train what is missing, write the report.
+
+    Example:  qad benchmark quick
+
+    Started again after a kill it does the rest and nothing twice.
+    """
+    from qad.benchmark import load_study, run_study
+
+    chosen = load_study(study)
+    with resumable(), progress("") as bar:
+        screen = _Screen(bar)
+        root = run_study(chosen, runs, data_folder, workers=workers, reporter=screen)
+    for failure in screen.failures:
+        print(f"qad: failed: {failure}", file=sys.stderr)
+    if report:
+        _report(root)
+    else:
+        print(root)
+    if screen.failures:
+        raise typer.Exit(1)
+
+
+def _report(runs: Path) -> None:
+    from qad.report import write_report
+
+    path, verdict = write_report(runs)
+    print(verdict.headline)
+    for sentence in verdict.sentences:
+        print(f"  {sentence}")
+    print(path.resolve())
+
+
+def report(
+    runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")],
+    form: Annotated[str, typer.Option("--format", help="html, or markdown: one table on the screen, for a page of documents.")]
+    = "html",
+    metric: Annotated[str, typer.Option(help="With markdown: auc, rejection_03, rejection_05 or max_sic.")] = "auc",
+    train: Annotated[str | None, typer.Option(help="With markdown: one background only. [default: all]",
+                                              show_default=False)] = None,
+) -> None:
+    """Write report.html and results.csv from runs; or print a table. Metrics are recomputed from raw scores.
+
+    Example:  qad report runs/quick
+
+    Example:  qad report runs/quick --format markdown --metric rejection_03
+    """
+    if form == "markdown":
+        from qad.report import as_markdown
+
+        print(as_markdown(runs, metric, train))
+    elif form != "html":
+        fail(f"expected --format html or markdown; got {form}")
+    elif metric != "auc" or train is not None:
+        fail("--metric and --train go with --format markdown; the page shows every metric and background")
+    else:
+        _report(runs)
