@@ -10,6 +10,7 @@ import numpy as np
 
 from qad.errors import InputError, require
 from qad.simulation.cards import Card
+from qad.simulation.veto import user_hook
 
 #: Particles no detector sees: neutrinos, dark-matter stand-ins and everything of the hidden sector.
 INVISIBLE = (12, 14, 16, 18, 51, 52, 53)
@@ -52,6 +53,9 @@ class Generator:
         for line in (*SILENT, f"Random:seed = {seed}", f"Beams:eCM = {card.sqrt_s}", *card.commands):
             if not self.pythia.readString(line, False):
                 raise InputError(f"Pythia {pythia_version()} refuses the command '{line}' of process '{card.process}'")
+        if "hook" in card.header:
+            self.hook = user_hook(card.header["hook"])  # Pythia does not keep it alive
+            self.pythia.addUserHooksPtr(self.hook)
         if not self.pythia.init():
             raise InputError(f"Pythia cannot start process '{card.process}' with options {dict(card.options)}")
 
