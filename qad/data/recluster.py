@@ -20,12 +20,10 @@ def _rapidity(px: float, py: float, pz: float, e: float) -> float:
 
 
 @njit(cache=True, inline="always")
-def _distance2(y: np.ndarray, phi: np.ndarray, pt2: np.ndarray, i: int, j: int, power: float) -> float:
-    dphi = abs(phi[i] - phi[j])
-    if dphi > math.pi:
-        dphi = 2 * math.pi - dphi
-    d = (y[i] - y[j]) ** 2 + dphi * dphi
-    return d * min(pt2[i], pt2[j]) if power > 0 else d
+def _angle2(dy: float, dphi: float) -> float:
+    dphi = abs(dphi)
+    dphi = min(dphi, 2 * math.pi - dphi)
+    return dy * dy + dphi * dphi
 
 
 @njit(cache=True, inline="always")
@@ -46,53 +44,56 @@ def _recombine(p4: np.ndarray, n: int, power: float):
     nodes = np.zeros((size, 4))
     child = np.full((size, 2), -1, dtype=np.int64)
     y, phi, pt2 = np.zeros(size), np.zeros(size), np.zeros(size)
-    alive = np.arange(n)
-    near, dist = np.zeros(size, dtype=np.int64), np.full(size, np.inf)
     for i in range(n):
         nodes[i] = p4[i]
         y[i], phi[i] = _rapidity(p4[i, 0], p4[i, 1], p4[i, 2], p4[i, 3]), math.atan2(p4[i, 1], p4[i, 0])
         pt2[i] = p4[i, 0] ** 2 + p4[i, 1] ** 2
+    # Those not yet merged stand in slots 0 … count - 1. Neighbours are nearest in angle: of the pair with the least kT, the
+    # softer one's nearest in angle is the other (hep-ph/0512210), and few neighbours change in a merging.
+    node, near, dist = np.arange(n), np.zeros(n, dtype=np.int64), np.full(n, np.inf)
+    sy, sphi, spt2 = y[:n].copy(), phi[:n].copy(), pt2[:n].copy()
     for i in range(n):
         for j in range(i):
-            d = _distance2(y, phi, pt2, i, j, power)
+            d = _angle2(sy[i] - sy[j], sphi[i] - sphi[j])
             if d < dist[i]:
                 dist[i], near[i] = d, j
             if d < dist[j]:
                 dist[j], near[j] = d, i
     count = n
     for new in range(n, size):
-        best = 0
-        for k in range(1, count):
-            if dist[alive[k]] < dist[alive[best]]:
-                best = k
-        a = alive[best]
-        b = near[a]
+        best, least = 0, np.inf
+        for k in range(count):
+            d = dist[k] * min(spt2[k], spt2[near[k]]) if power > 0 else dist[k]
+            if d < least:
+                best, least = k, d
+        s, t = best, near[best]
+        a, b = node[s], node[t]
         nodes[new] = nodes[a] + nodes[b]
         child[new, 0], child[new, 1] = a, b
         px, py, pz, e = nodes[new]
         y[new], phi[new], pt2[new] = _rapidity(px, py, pz, e), math.atan2(py, px), px * px + py * py
-        kept = 0
+        count -= 1
+        kept, gone = min(s, t), max(s, t)  # the new one takes one slot, the last of all takes the other
+        node[gone], near[gone], dist[gone] = node[count], near[count], dist[count]
+        sy[gone], sphi[gone], spt2[gone] = sy[count], sphi[count], spt2[count]
+        node[kept], dist[kept] = new, np.inf
+        sy[kept], sphi[kept], spt2[kept] = y[new], phi[new], pt2[new]
         for k in range(count):
-            if alive[k] != a and alive[k] != b:
-                alive[kept] = alive[k]
-                kept += 1
-        alive[kept] = new
-        count = kept + 1
-        for k in range(kept):
-            i = alive[k]
-            if near[i] == a or near[i] == b:  # its nearest neighbour is gone
-                dist[i] = np.inf
-                for m in range(count):
-                    j = alive[m]
-                    if j != i:
-                        d = _distance2(y, phi, pt2, i, j, power)
-                        if d < dist[i]:
-                            dist[i], near[i] = d, j
-            d = _distance2(y, phi, pt2, i, new, power)
-            if d < dist[i]:
-                dist[i], near[i] = d, new
-            if d < dist[new]:
-                dist[new], near[new] = d, i
+            if k == kept:
+                continue
+            if near[k] == s or near[k] == t:  # its nearest neighbour is gone
+                dist[k] = np.inf
+                for j in range(count):
+                    d = _angle2(sy[k] - sy[j], sphi[k] - sphi[j])
+                    if d < dist[k] and j != k:
+                        dist[k], near[k] = d, j
+            elif near[k] == count:
+                near[k] = gone
+            d = _angle2(sy[k] - sy[kept], sphi[k] - sphi[kept])
+            if d < dist[k]:
+                dist[k], near[k] = d, kept
+            if d < dist[kept]:
+                dist[kept], near[kept] = d, k
     return nodes, child, y, phi, pt2
 
 
@@ -115,14 +116,19 @@ def subjettiness(p4: np.ndarray, count: np.ndarray, most: int, radius: float) ->
         total = 0.0
         for i in range(n):
             total += math.sqrt(pt2[i])
+        axis = np.zeros(most, dtype=np.int64)
         for axes in range(1, min(most, n - 1) + 1):  # with n axes every particle is one, and τ vanishes
             end = 2 * n - axes  # nodes that exist when `axes` are left
+            found = 0
+            for a in range(end):
+                if parent[a] >= end:
+                    axis[found] = a
+                    found += 1
             moment = 0.0
             for i in range(n):
                 nearest = np.inf
-                for a in range(end):
-                    if parent[a] >= end:
-                        nearest = min(nearest, _distance2(y, phi, pt2, i, a, 0.0))
+                for a in axis[:found]:
+                    nearest = min(nearest, _angle2(y[i] - y[a], phi[i] - phi[a]))
                 moment += math.sqrt(pt2[i] * nearest)
             out[jet, axes - 1] = moment / (total * radius)
     return out
@@ -141,7 +147,7 @@ def soft_drop_mass(p4: np.ndarray, count: np.ndarray, z_cut: float, beta: float,
         while child[node, 0] >= 0:
             a, b = _branches(child, pt2, node)
             z = math.sqrt(pt2[b]) / (math.sqrt(pt2[a]) + math.sqrt(pt2[b]))
-            dr = math.sqrt(_distance2(y, phi, pt2, a, b, 0.0))
+            dr = math.sqrt(_angle2(y[a] - y[b], phi[a] - phi[b]))
             if z > z_cut * (dr / radius) ** beta:
                 break
             node = a
@@ -166,7 +172,7 @@ def primary_kt(p4: np.ndarray, count: np.ndarray, most: int) -> np.ndarray:
         node = 2 * n - 2
         while child[node, 0] >= 0:
             a, b = _branches(child, pt2, node)
-            kt = math.sqrt(pt2[b] * _distance2(y, phi, pt2, a, b, 0.0))
+            kt = math.sqrt(pt2[b] * _angle2(y[a] - y[b], phi[a] - phi[b]))
             for k in range(most):  # put it in its place
                 if kt > out[jet, k]:
                     kt, out[jet, k] = out[jet, k], kt

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from qad.data.kinematics import eta_phi
 from qad.errors import require
 
 
@@ -68,5 +69,34 @@ def cluster(momenta: np.ndarray, counts: np.ndarray, radius: float, min_pt: floa
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     # descending pT inside each event
     order = np.lexsort((-np.hypot(p4[:, 0], p4[:, 1]), event))
-    take = np.concatenate([np.arange(offsets[j], offsets[j + 1]) for j in order]) if len(order) else np.zeros(0, np.int64)
-    return Jets(event[order], p4[order], np.concatenate([[0], np.cumsum(sizes[order])]), members[take])
+    return Jets(event[order], p4[order], np.concatenate([[0], np.cumsum(sizes[order])]), members[_spans(offsets, order)[1]])
+
+
+def _spans(offsets: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions ``offsets[j]:offsets[j + 1]`` of the ``chosen`` j, one after another: row, position, place inside the row."""
+    sizes = np.diff(offsets)[chosen]
+    row = np.repeat(np.arange(len(chosen)), sizes)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return row, offsets[chosen][row] + place, place
+
+
+class Constituents(NamedTuple):
+    """Constituents of chosen jets, flat: by jet, and inside each by descending pT."""
+
+    row: np.ndarray  # (c,) which of the chosen jets
+    place: np.ndarray  # (c,) rank in pT, from 0
+    index: np.ndarray  # (c,) index into all particles of the batch
+
+
+def constituents(jets: Jets, chosen: np.ndarray, momenta: np.ndarray, counts: np.ndarray) -> Constituents:
+    """Constituents of the jets with indices ``chosen``; ``momenta`` and ``counts`` as they were given to :func:`cluster`."""
+    first = np.concatenate([[0], np.cumsum(counts)])
+    row, position, place = _spans(jets.offsets, chosen)
+    index = first[jets.event[chosen]][row] + jets.constituents[position]
+    order = np.lexsort((-np.hypot(momenta[index, 0], momenta[index, 1]), row))
+    return Constituents(row, place, index[order])
+
+
+def particle_rows(momenta: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """pT, η, φ, mass (float32, as a Sample holds them) of ``momenta`` (c, 4) px, py, pz, E."""
+    return np.column_stack([np.hypot(momenta[:, 0], momenta[:, 1]), *eta_phi(momenta), mass]).astype(np.float32)

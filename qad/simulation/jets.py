@@ -9,9 +9,9 @@ import numpy as np
 
 from qad.data.kinematics import delta_r, eta_phi, invariant_mass
 from qad.data.sample import Sample
-from qad.simulation.cards import Card
-from qad.simulation.cluster import Jets, cluster
-from qad.simulation.record import Record
+from qad.simulation.cards import QUARKS, Card
+from qad.simulation.cluster import Constituents, Jets, cluster, constituents, particle_rows
+from qad.simulation.record import HARD_OUTGOING, Record
 from qad.simulation.respond import Seen
 
 
@@ -42,25 +42,20 @@ def select_jets(record: Record, seen: Seen, card: Card, selection: JetSelection,
     rank = np.arange(len(pt)) - np.searchsorted(jets.event, jets.event)
     keep = (rank < selection.leading) & (pt < selection.pt_max) & (np.abs(eta) < selection.eta_max)
     if selection.matched and card.resonance is not None:
-        keep &= contains_decay(record, jets, card.resonance, selection.radius)
+        keep &= contains_decay(record, jets, card.resonance, selection.radius, card.products, card.leptons)
     chosen = np.flatnonzero(keep)
-    first_seen = np.concatenate([[0], np.cumsum(seen.counts)])
+    held = constituents(jets, chosen, seen.p4, seen.counts)
+    held = Constituents(*(column[held.place < selection.max_particles] for column in held))
     particles = np.zeros((len(chosen), selection.max_particles, 4), dtype=np.float32)
-    pdg_id = np.zeros((len(chosen), selection.max_particles), dtype=np.int32)
-    for row, j in enumerate(chosen):
-        members = first_seen[jets.event[j]] + jets.constituents[jets.offsets[j] : jets.offsets[j + 1]]
-        p4 = seen.p4[members]
-        order = np.argsort(-np.hypot(p4[:, 0], p4[:, 1]), kind="stable")[: selection.max_particles]
-        members, p4 = members[order], p4[order]
-        particles[row, : len(order), 0] = np.hypot(p4[:, 0], p4[:, 1])
-        particles[row, : len(order), 1], particles[row, : len(order), 2] = eta_phi(p4)
-        particles[row, : len(order), 3] = seen.mass[members]
-        pdg_id[row, : len(order)] = seen.pdg_id[members]
+    particles[held.row, held.place] = particle_rows(seen.p4[held.index], seen.mass[held.index])
+    extras = {name: np.zeros((len(chosen), selection.max_particles), dtype=kind) for name, kind in card.particle_extras.items()}
+    for name, column in extras.items():
+        column[held.row, held.place] = getattr(seen, name)[held.index]
     return Sample(
         particles=particles,
         label=np.full(len(chosen), card.label),
         process=np.full(len(chosen), card.process),
-        particle_extras={"pdg_id": pdg_id},
+        particle_extras=extras,
         extras={
             "event": (first_event + jets.event[chosen]).astype(np.int64),
             "jet_pt": pt[chosen].astype(np.float32),
@@ -72,15 +67,29 @@ def select_jets(record: Record, seen: Seen, card: Card, selection: JetSelection,
     )
 
 
-def contains_decay(record: Record, jets: Jets, resonance: int, radius: float) -> np.ndarray:
-    """Whether all decay quarks of one ``resonance`` of its event lie within ``radius`` of each jet, bool ``(jets,)``."""
-    quarks, origin = record.decay_quarks(resonance)
+def decay_products(record: Record, resonance: int, products: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Flat indices of the partons and leptons, of \\|id\\| in ``products``, that ``resonance`` decays to, and its signed id."""
+    found = np.flatnonzero((np.abs(record.status) == HARD_OUTGOING) & np.isin(np.abs(record.pdg_id), products))
+    origin = record.ancestor(found, resonance)
+    return found[origin != 0], origin[origin != 0]
+
+
+def contains_decay(record: Record, jets: Jets, resonance: int, radius: float, products: tuple[int, ...] = QUARKS,
+                   leptons: int | None = None) -> np.ndarray:
+    """Whether all decay ``products`` of one ``resonance`` of its event lie within ``radius`` of each jet, bool ``(jets,)``.
+
+    leptons  how many charged leptons that decay must have; None for any number
+    """
+    everything, origin = decay_products(record, resonance, products)
     found = np.zeros(len(jets.event), dtype=bool)
     for sign in (resonance, -resonance):
-        mine = quarks[origin == sign]
+        mine = everything[origin == sign]
         begin = np.searchsorted(record.event[mine], jets.event, side="left")
         number = np.searchsorted(record.event[mine], jets.event, side="right") - begin
         inside = number > 0
+        if leptons is not None:
+            charged = mine[np.isin(np.abs(record.pdg_id[mine]), (11, 13, 15))]
+            inside &= np.bincount(record.event[charged], minlength=len(record.start))[jets.event] == leptons
         for k in range(int(number.max(initial=0))):
             has = number > k
             which = np.where(has, begin + k, 0)
