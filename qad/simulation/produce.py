@@ -23,6 +23,7 @@ from qad.data.sample import Sample
 from qad.data.store import SampleWriter, iter_chunks, read
 from qad.errors import InputError, did_you_mean, require
 from qad.simulation.cards import Card, load_card
+from qad.simulation.dijets import DijetSelection
 from qad.simulation.events import EventSelection
 from qad.simulation.generate import Generator, chunk_seed, pythia_version
 from qad.simulation.jets import JetSelection
@@ -42,7 +43,8 @@ class Selection(Protocol):
 
 
 #: Kinds of samples, as cards name them: their selection.
-KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection, "level1": Level1Selection}
+KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection, "level1": Level1Selection,
+                          "dijets": DijetSelection}
 
 
 @dataclass
