@@ -33,7 +33,7 @@ def sort_slots(particles: np.ndarray, slots: Iterable[str]) -> np.ndarray:
     for slot in dict.fromkeys(slots.tolist()):
         columns = np.flatnonzero(slots == slot)
         pt = particles[:, columns, 0]
-        if (np.diff(pt, axis=1) > 0).any():
+        if (pt[:, 1:] > pt[:, :-1]).any():
             out = out.copy() if out is particles else out
             order = np.argsort(-pt, axis=1, kind="stable")
             out[:, columns] = np.take_along_axis(particles[:, columns], order[..., None], axis=1)

@@ -128,11 +128,19 @@ def of_table(table: np.ndarray, **meta: Any) -> Sample:
     particles = np.zeros((len(table), PARTICLES, 4), np.float32)
     particles[..., :3] = events
     particles[particles[..., 0] == 0] = 0
-    if (np.diff(particles[..., 0], axis=1) > 0).any():
+    if (particles[:, 1:, 0] > particles[:, :-1, 0]).any():
         (particles,) = by_pt(particles)
     label = _label(table, 3 * PARTICLES)
     return Sample(particles=particles, label=label, process=PROCESSES[label],
                   meta={"source": LhcOlympics.title, "sqrt_s": 13000.0, **meta})
+
+
+def _labelled(sample: Sample, name: str) -> bool:
+    """Whether the events have labels. Raises :class:`InputError` if some have and some have not."""
+    unknown = int((sample.label == UNKNOWN).sum())
+    if 0 < unknown < len(sample):
+        raise lacks(name, f"the label of {unknown} of {len(sample)} events: expected one for all, or for none")
+    return unknown == 0 and len(sample) > 0
 
 
 def _write(out: hdf5.Writer, rows: np.ndarray, names: list) -> None:
@@ -206,14 +214,12 @@ class LhcOlympics(_Olympics):
                 if sample.present[:, PARTICLES:].any():
                     raise InputError(f"this sample cannot be written as {self.name}: the format holds {PARTICLES} particles an "
                                      f"event, this one has {int(sample.present.sum(1).max())}")
-                labels = sample.label != UNKNOWN
-                if labels.any() != labels.all():
-                    raise lacks(self.name, "the label of some events: expected one for all, or for none")
+                labelled = _labelled(sample, self.name)
                 for start in range(0, max(len(sample), 1), 1024):
                     part = sample.particles[start : start + 1024, :PARTICLES]
-                    rows = np.zeros((len(part), 3 * PARTICLES + bool(labels.any())), np.float32)
-                    rows[:, : 3 * part.shape[1]] = part[..., :3].reshape(len(part), -1)
-                    if labels.any():
+                    rows = np.zeros((len(part), 3 * PARTICLES + labelled), np.float32)
+                    rows[:, : 3 * part.shape[1]] = part[..., :3].reshape(len(part), 3 * part.shape[1])
+                    if labelled:
                         rows[:, -1] = sample.label[start : start + 1024]
                     _write(out, rows, list(range(rows.shape[1])))
 
@@ -257,9 +263,7 @@ class LhcOlympicsFeatures(_Olympics):
                 missing = [f"{j}_{name}" for j in ("j1", "j2") for name in JET_EXTRAS if f"{j}_{name}" not in sample.extras]
                 if missing:
                     raise lacks(self.name, f"the extras {', '.join(missing)} of its two jets")
-                labels = sample.label != UNKNOWN
-                if labels.any() != labels.all():
-                    raise lacks(self.name, "the label of some events: expected one for all, or for none")
+                labelled = _labelled(sample, self.name)
                 jets = {(j, name): sample.extras[f"{j}_{name}"].astype(np.float64) for j in ("j1", "j2") for name in JET_EXTRAS}
                 columns = []
                 # j1 is the jet of higher pT in this format, whatever it is in the sample
@@ -268,6 +272,6 @@ class LhcOlympicsFeatures(_Olympics):
                     one = {name: np.where(swap, jets[other, name], jets[j, name]) for name in JET_EXTRAS}
                     columns += [one["pt"] * np.cos(one["phi"]), one["pt"] * np.sin(one["phi"]), one["pt"] * np.sinh(one["eta"]),
                                 *(one[name] for name in JET_EXTRAS[3:])]
-                if labels.any():
+                if labelled:
                     columns.append(sample.label.astype(np.float64))
                 _write(out, np.stack(columns, axis=1), [*COLUMNS, "label"][: len(columns)])

@@ -142,7 +142,7 @@ class TopTagging(Format):
                 p4 = np.roll(cartesian(particles.astype(np.float64)), 1, axis=-1)  # E first
                 rows = np.zeros(len(sample), ROW)
                 rows["index"] = n + np.arange(len(sample))
-                rows["values_block_0"][:, : 4 * particles.shape[1]] = p4.reshape(len(sample), -1)
+                rows["values_block_0"][:, : 4 * particles.shape[1]] = p4.reshape(len(sample), 4 * particles.shape[1])
                 rows["values_block_1"] = np.stack([sample.extras.get("ttv", np.zeros(len(sample))), sample.label], axis=1)
                 out.append("table/table", rows)
                 n += len(sample)
