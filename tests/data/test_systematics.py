@@ -298,7 +298,13 @@ def test_a_failed_variation_leaves_no_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["jets.h5"]
 
 
-def test_simulated_samples_vary(real_jets):
-    qcd = real_jets["qcd"]
-    up = JetEnergyScale(0.02).twins(qcd)["up"]
-    np.testing.assert_allclose(up.extras["jet_pt"], 1.02 * qcd.extras["jet_pt"], rtol=1e-6)
+@pytest.mark.slow
+def test_simulated_samples_vary():
+    pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
+    from qad.simulation import simulate_events, simulate_jets
+
+    qcd = simulate_jets("qcd", 20, seed=3)
+    np.testing.assert_allclose(JetEnergyScale(0.02).twins(qcd)["up"].extras["jet_pt"], 1.02 * qcd.extras["jet_pt"], rtol=1e-6)
+    ttbar = simulate_events("ttbar", 20, seed=3)
+    for systematic in ALL:
+        assert systematic.twins(ttbar, 1)["up"].feature_names == ttbar.feature_names
