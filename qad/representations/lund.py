@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from qad.data.kinematics import cartesian
-from qad.data.recluster import _branches, _distance2, _recombine
+from qad.data.recluster import _recombine
 from qad.errors import InputError
 
 #: What is known of a splitting a, b with pT_a ≥ pT_b: Δ² = Δy² + Δφ², kT = pT_b Δ [GeV], z = pT_b/(pT_a + pT_b), the mass
@@ -57,17 +57,19 @@ def _unwind(p4: np.ndarray, count: np.ndarray, values: np.ndarray, depth: np.nda
         while plane < planes and k < most:
             node, before = start[plane], leaves[plane]
             while child[node, 0] >= 0 and k < most:
-                a, b = _branches(child, pt2, node)
+                a, b = child[node, 0], child[node, 1]
+                if pt2[a] < pt2[b]:
+                    a, b = b, a
                 pt_a, pt_b = math.sqrt(pt2[a]), math.sqrt(pt2[b])
-                delta = max(math.sqrt(_distance2(y, phi, pt2, a, b, 0.0)), least)
+                dy, dphi = y[b] - y[a], (phi[b] - phi[a] + math.pi) % (2 * math.pi) - math.pi
+                delta = max(math.hypot(dy, dphi), least)
                 px, py, pz, e = nodes[node]
                 m2 = e * e - px * px - py * py - pz * pz
-                dphi = (phi[b] - phi[a] + math.pi) % (2 * math.pi) - math.pi
                 values[jet, k, 0] = -math.log(delta)
                 values[jet, k, 1] = math.log(max(pt_b * delta, least))
                 values[jet, k, 2] = math.log((pt_a + pt_b) / pt_b)
                 values[jet, k, 3] = math.log(math.sqrt(max(m2, least * least)))
-                values[jet, k, 4] = math.atan2(y[b] - y[a], dphi)
+                values[jet, k, 4] = math.atan2(dy, dphi)
                 depth[jet, k], parent[jet, k] = deep[plane], before
                 if child[b, 0] >= 0:
                     start[planes], leaves[planes], deep[planes] = b, k, deep[plane] + 1
