@@ -83,4 +83,6 @@ def _block(seen: Seen, response: Response, seed: tuple[int, int], sqrt_s: float)
         return seen
     seen = seen.within(detector.eta_max)  # the field only bends outwards: the rest reaches no tower
     rng = np.random.default_rng((*seed, 2))
-    return towers(seen, detector, rng) if response.mode == "towers" else eflow(seen, detector, rng, response.charged_subtraction)
+    if response.mode == "towers":
+        return towers(seen, detector, rng)
+    return eflow(seen, detector, rng, response.charged_subtraction)

@@ -134,11 +134,13 @@ def root(*terms):
 
 # at 100 GeV, tower centres at |eta| = 0.35, 2.05, 4.05
 SIGMA = [("atlas", 22, 0.35, root(0.17, 1.01)), ("atlas", 22, 4.05, root(3.5, 2.85)),
-         ("atlas", 211, 0.35, root(3.02, 5.205, 1.59)), ("atlas", 211, 2.05, root(5, 7.06)), ("atlas", 130, 4.05, root(9.42, 10)),
+         ("atlas", 211, 0.35, root(3.02, 5.205, 1.59)), ("atlas", 211, 2.05, root(5, 7.06)),
+         ("atlas", 130, 4.05, root(9.42, 10)),
          ("cms", 22, 0.35, (1 + 0.64 * 0.35**2) * root(0.8, 1.1, 0.4)), ("cms", 22, 2.05, 2.174 * root(0.8, 1.1, 0.4)),
          ("cms", 22, 4.05, root(10.7, 20.8)), ("cms", 211, 0.35, root(5, 15)), ("cms", 130, 4.05, root(13, 27)),
          ("cms-phase2", 22, 0.35, (1 + 0.64 * 0.35**2) * root(0.9, 1.2, 0.45)), ("cms-phase2", 11, 2.05, root(0.7, 2.1)),
-         ("cms-phase2", 22, 4.05, root(8, 19.8)), ("cms-phase2", 211, 2.05, root(5, 10)), ("cms-phase2", 130, 4.05, root(11, 28))]
+         ("cms-phase2", 22, 4.05, root(8, 19.8)), ("cms-phase2", 211, 2.05, root(5, 10)),
+         ("cms-phase2", 130, 4.05, root(11, 28))]
 
 
 @pytest.mark.parametrize(("card", "pdg_id", "eta", "sigma"), SIGMA)
@@ -325,7 +327,8 @@ def test_perfect_energy_flow_is_the_truth():
     seen = perfect(record, detector=detector, mode=eflow)
     np.testing.assert_allclose(np.bincount(seen.event, seen.p4[:, 3]), np.bincount(record.event, record.p4[:, 3]))
     tracks = seen[seen.charge != 0]
-    assert np.array_equal(tracks.pdg_id, record.pdg_id[tracks.source]) and len(tracks.event) == (charge_of(record.pdg_id) != 0).sum()
+    assert np.array_equal(tracks.pdg_id, record.pdg_id[tracks.source])
+    assert len(tracks.event) == (charge_of(record.pdg_id) != 0).sum()
     np.testing.assert_allclose(tracks.p4, record.p4[tracks.source], rtol=1e-9)
     for neutral in (22, 130):
         np.testing.assert_allclose(np.bincount(seen.event, seen.p4[:, 3] * (seen.pdg_id == neutral)),
