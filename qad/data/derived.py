@@ -21,9 +21,10 @@ JET = re.compile(r"(jet|bjet|j|b)\d*")
 MET = re.compile(r"met|MET")
 #: No energy of a jet enters, nor MET: angles, places, numbers, ratios of energies inside one jet, leptons, truth, provenance.
 _KEPT = re.compile(
-    r"(\w+_)?(eta|phi|rapidity|deta|dphi|dr|delta_(r|eta|phi)|theta_(ll|bb)|d[rR]_\w+|ttv|event|index|weight\w*|tau_?\d_?\d"
-    r"|[cdmnCDMN]2|n_\w+|z_?g|r_?g|n?constituents|nparticles|multiplicity|girth|width|p_?td)(_light|_heavy)?"
+    r"(\w+_)?(eta|phi|rapidity|deta|dphi|dr|delta_(r|eta|phi)(_jj)?|theta_(ll|bb)|d[rR]_\w+|ttv|event|index|weight\w*|tau_?\d_?\d"
+    r"|[cdmnCDMN]2|n_\w+|z_?g|r_?g|n?constituents|nparticles|multiplicity|girth|width|p_?td|lsf\d|btag)(_light|_heavy)?"
     r"|(lep|lepton|l|e|electron|mu|muon)\d*_?(pt|energy|mass)|(truth|true|gen|is|label)_?\w*")
+_TAU = re.compile(r"(\w+_)?tau_?\d")
 _OF_ONE = "(pt|mass|m|energy|E|e|px|py|pz|m_?sd|sd_?mass|soft_?drop_?mass)"
 #: Proportional to the energy of the one jet that a sample of jets holds in each entry.
 _OF_JET = re.compile(rf"(jet_?)?{_OF_ONE}")
@@ -52,15 +53,28 @@ def met_column(sample: Sample) -> int | None:
     return next((k for k, slot in enumerate(sample.meta.get("slots", ())) if MET.fullmatch(slot)), None)
 
 
-def objects_of(sample: Sample) -> dict[str, np.ndarray]:
-    """Objects with a name of their own: slots of one column, and jets whose momentum stands in ``extras``."""
-    slots = list(sample.meta.get("slots", ()))
-    found = {}
+def objects_of(sample: Sample, particles: np.ndarray, factors: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Objects with a name of their own: slots of one column, and jets whose momentum stands in ``extras``.
+
+    particles  ``(n, p, 4)``, those of the sample or what they have become; ``factors`` ``(n, jets)`` of the energies of
+               :func:`jet_columns`, for jets whose momentum is in ``extras``
+
+    Under ``jets`` comes the scalar sum of pT of all jets in slots of one column, as pT.
+    """
+    slots, found = list(sample.meta.get("slots", ())), {}
+    jets = jet_columns(sample) if slots else []
+    scale = {} if factors is None else {name: factors[:, k] for k, (name, _) in enumerate(jets)}
     for name in dict.fromkeys(slots):
         if all(f"{name}_{c}" in sample.extras for c in PARTICLE_COLUMNS):
-            found[name] = np.stack([sample.extras[f"{name}_{c}"] for c in PARTICLE_COLUMNS], axis=-1).astype(np.float64)
+            f = scale.get(name, np.ones(len(sample)))
+            found[name] = np.stack([sample.extras[f"{name}_{c}"] * (f if c in ("pt", "mass") else 1) for c in PARTICLE_COLUMNS],
+                                   axis=-1, dtype=np.float64)
         elif slots.count(name) == 1:
-            found[name] = sample.particles[:, slots.index(name)].astype(np.float64)
+            found[name] = particles[:, slots.index(name)].astype(np.float64)
+    single = [columns[0] for _, columns in jets if len(columns) == 1]
+    if single:
+        found["jets"] = np.zeros((len(sample), 4))
+        found["jets"][:, 0] = particles[:, single, 0].sum(1, dtype=np.float64)
     return found
 
 
@@ -104,19 +118,33 @@ class Change:
     jets: np.ndarray | None = None
     visible: bool = True
 
-    def column(self, name: str, table: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """What column ``name`` of ``table`` becomes, in the same dtype; None if that cannot be known."""
+    def column(self, name: str, table: Mapping[str, np.ndarray], unit: str | None = None) -> np.ndarray | None:
+        """What column ``name`` of ``table`` becomes, in the same dtype; None if that cannot be known. ``unit``, if it has one."""
         stored = table[name]
         if stored.ndim == 1 and (exact := self._exact(name, stored)) is not None:
             return exact
         if stored.dtype.kind in "biu" or ("met" not in name.lower() and _KEPT.fullmatch(name)):
             return self._kept(name, stored, table)
+        if _TAU.fullmatch(name) and stored.ndim == 1:
+            return self._tau(name, stored, unit)
         if not self.visible and (_OF_JETS.fullmatch(name) or _OF_JET.fullmatch(name)):
             return stored
         for factor, names in ((self.jet, _OF_JET), (self.jets, _OF_JETS)):
             if factor is not None and names.fullmatch(name) and stored.ndim == 1:
                 return (stored * factor).astype(stored.dtype)
         return None
+
+    def _tau(self, name: str, stored: np.ndarray, unit: str | None) -> np.ndarray | None:
+        """N-subjettiness in GeV follows its jet, that over the jet's pT stays. Where no unit is told, the values do: over pT none
+        reaches 2, and hard jets do not all stay below 2 GeV."""
+        if unit == "" or (unit is None and not (stored > 2).any()) or not self.visible:
+            return stored
+        owner = name.partition("_")[0]
+        if owner in self.before:
+            old, new = self.before[owner][:, 0], self.after[owner][:, 0]
+            return (stored * np.divide(new, old, out=np.ones_like(new), where=old > 0)).astype(stored.dtype)
+        factor = self.jet if self.jet is not None else self.jets
+        return None if factor is None else (stored * factor).astype(stored.dtype)
 
     @property
     def _swapped(self) -> np.ndarray | None:
@@ -134,6 +162,10 @@ class Change:
         return np.where(swapped, table[other], stored).astype(stored.dtype) if other in table else None
 
     def _exact(self, name: str, stored: np.ndarray) -> np.ndarray | None:
+        if name == "h_t" and "jets" in self.before:  # jets beyond those that are kept stay as they are
+            gained = self.after["jets"][:, 0] - self.before["jets"][:, 0]
+            fits = (self.before["jets"][:, 0] <= stored * 1.001 + 2e-3).all()
+            return np.where(gained == 0, stored, stored + gained).astype(stored.dtype) if fits else None
         formula = _formula(name, self.before)
         if formula is None:
             return None

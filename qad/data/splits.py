@@ -74,8 +74,8 @@ class Injected:
 
 
 #: What two samples must agree in before they may stand for one experiment: key of their provenance, and its name.
-_SAME = {"slots": "objects", "sqrt_s_GeV": "collision energies √s [GeV]", "detector": "detectors",
-         "response": "detector settings", "selection": "selections"}
+_SAME = {"slots": "objects", "sqrt_s_GeV": "collision energies √s [GeV]", "sqrt_s": "collision energies √s [GeV]",
+         "detector": "detectors", "response": "detector settings", "selection": "selections"}
 
 
 def _number(background: int, number: int | None, fraction: float | None, s_over_b: float | None) -> int:

@@ -193,7 +193,11 @@ def _jet_pt(sample: Sample, name: str, columns: np.ndarray) -> np.ndarray:
     if f"{name}_pt" in sample.extras:
         return sample.extras[f"{name}_pt"].astype(np.float64)
     p = sample.particles[:, columns].astype(np.float64)
-    return np.hypot((p[..., 0] * np.cos(p[..., 2])).sum(1), (p[..., 0] * np.sin(p[..., 2])).sum(1))
+    pt = np.hypot((p[..., 0] * np.cos(p[..., 2])).sum(1), (p[..., 0] * np.sin(p[..., 2])).sum(1))
+    if (pt < 0.5 * p[..., 0].sum(1)).any():
+        raise InputError(f"{sample!r} is not of single jets, for the momenta of an entry's particles cancel: find jets in it "
+                         "first")
+    return pt
 
 
 def _scaled(sample: Sample, jets: list[tuple[str, np.ndarray]], factors: np.ndarray) -> np.ndarray:
@@ -235,28 +239,15 @@ def _sorted(particles: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarr
     return np.take_along_axis(particles, order[..., None], axis=1), order
 
 
-def _objects_after(sample: Sample, particles: np.ndarray, moved: _Moved) -> dict[str, np.ndarray]:
-    """Named objects after the change: jets whose momentum is in ``extras`` scaled, the others as ``particles`` have them."""
-    slots = list(sample.meta.get("slots", ()))
-    found = {}
-    factors = {} if moved.factors is None else {name: moved.factors[:, k] for k, (name, _) in enumerate(jet_columns(sample))}
-    for name, momentum in objects_of(sample).items():
-        if f"{name}_pt" in sample.extras:
-            f = factors.get(name, np.ones(len(sample)))
-            found[name] = momentum * np.stack([f, np.ones_like(f), np.ones_like(f), f], axis=1)
-        else:
-            found[name] = particles[:, slots.index(name)].astype(np.float64)
-    return found
-
-
 def _rebuilt(sample: Sample, moved: _Moved, told: dict[str, Any], drop_stale: bool) -> Sample:
     """``sample`` after the change, in descending pT again, with every column that follows from its objects."""
     particles, order = _sorted(moved.particles.astype(np.float32), sample)
     factor = moved.factors[:, 0] if moved.factors is not None else None
-    change = Change(objects_of(sample), _objects_after(sample, particles, moved), visible=moved.visible,
+    change = Change(objects_of(sample, sample.particles), objects_of(sample, particles, moved.factors), visible=moved.visible,
                     jet=factor if "slots" not in sample.meta else None, jets=factor if moved.alike else None)
     table = dict(zip(sample.feature_names, sample.features.T, strict=True))
-    features = {n: moved.features[n] if n in moved.features else change.column(n, table) for n in table}
+    units = dict(zip(sample.feature_names, sample.feature_units, strict=True))
+    features = {n: moved.features[n] if n in moved.features else change.column(n, table, units[n]) for n in table}
     extras = {n: change.column(n, sample.extras) for n in sample.extras}
     stale = [n for n, column in (*features.items(), *extras.items()) if column is None]
     if stale and not drop_stale:
@@ -267,7 +258,7 @@ def _rebuilt(sample: Sample, moved: _Moved, told: dict[str, Any], drop_stale: bo
         particles=particles,
         features=np.stack(list(kept.values()), axis=1) if kept else None,
         feature_names=tuple(kept),
-        feature_units=tuple(u for n, u in zip(sample.feature_names, sample.feature_units, strict=True) if n in kept),
+        feature_units=tuple(units[n] for n in kept),
         label=sample.label,
         process=sample.process,
         weight=sample.weight,

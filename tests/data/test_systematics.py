@@ -53,13 +53,16 @@ def level1(n=300, seed=1):
         some = objects(n, rng, count, 20.0)
         p[:, first : first + count] = some * (np.arange(count) < rng.integers(0, count + 1, (n, 1)))[..., None]
     p[..., 3] = 0
-    return Sample(p, extras={"event": np.arange(n)}, meta={"slots": ("met",) + ("e",) * 4 + ("mu",) * 4 + ("jet",) * 10})
+    h_t = p[:, 9:, 0].sum(1) + np.where(np.arange(n) % 7 == 0, 20, 0)  # some have an eleventh jet
+    return Sample(p, extras={"event": np.arange(n), "h_t": h_t.astype(np.float32)},
+                  meta={"slots": ("met",) + ("e",) * 4 + ("mu",) * 4 + ("jet",) * 10})
 
 
 def dijets(n=300, seed=1):
     """Two jets with constituents in slots, momenta in the extras."""
     a, b = jets(n, seed), jets(n, seed + 1)
     extras = {f"{j}_{c}": s.extras[f"jet_{c}"] for j, s in (("j1", a), ("j2", b)) for c in ("pt", "eta", "phi", "mass")}
+    extras |= {f"{j}_tau1": extras[f"{j}_pt"] * 0.1 for j in ("j1", "j2")}  # GeV
     p4 = [cartesian(np.stack([extras[f"{j}_{c}"] for c in ("pt", "eta", "phi", "mass")], -1)) for j in ("j1", "j2")]
     m = np.stack([extras["j1_mass"], extras["j2_mass"]])
     first = m[0] < m[1]
@@ -158,9 +161,29 @@ def test_dijet_features_follow_their_jets():
     # τ21 goes with its jet where the lighter has become the heavier
     assert np.array_equal(worse.feature("tau21_light"), np.where(m[0] < m[1], np.float32(0.1), np.float32(0.2)))
     assert ((m[0] < m[1]) != (sample.extras["j1_mass"] < sample.extras["j2_mass"])).any()
-    for k, j in enumerate(("j1", "j2")):  # constituents go with their jet
+    for k, j in enumerate(("j1", "j2")):  # constituents and τ1 in GeV go with their jet
+        np.testing.assert_allclose(worse.extras[f"{j}_tau1"], 0.1 * worse.extras[f"{j}_pt"], rtol=1e-5)
         pt = np.hypot(*cartesian(worse.particles[:, 40 * k : 40 * k + 40].astype(np.float64)).sum(1)[:, :2].T)
         np.testing.assert_allclose(pt, worse.extras[f"{j}_pt"], rtol=1e-4)
+
+
+def test_sums_over_jets_and_subjettiness():
+    sample = level1()
+    up = JetEnergyResolution(2.0).twins(sample, 1)["up"]
+    gained = (up.particles[:, 9:, 0] - sample.particles[:, 9:, 0]).sum(1)
+    np.testing.assert_allclose(up.extras["h_t"], sample.extras["h_t"] + gained, rtol=1e-5, atol=1e-3)
+    assert np.array_equal(MetSmearing().twins(sample)["up"].extras["h_t"], sample.extras["h_t"])
+    toys = toy_jets(20, 1)
+    for unit, factor in (("GeV", 1.1), ("", 1.0)):
+        jets = Sample(toys.particles, np.full((20, 1), 0.3), ("tau1",), (unit,))
+        np.testing.assert_allclose(JetEnergyScale(0.1).twins(jets)["up"].features, 0.3 * factor, rtol=1e-6)
+
+
+def test_whole_events_are_no_jets():
+    rng = np.random.default_rng(1)
+    events = Sample(objects(50, rng, 60))
+    with pytest.raises(InputError, match="not of single jets"):
+        JetEnergyResolution().twins(events)
 
 
 def test_features_alone_follow_a_common_scale():
