@@ -18,6 +18,7 @@ from qad.simulation.veto import HEAVY_FLAVOUR_PT, HEAVY_FLAVOUR_SCALE
 
 ELECTRONS, MUONS, JETS = 4, 4, 10
 SLOTS = ("met",) + ("e",) * ELECTRONS + ("mu",) * MUONS + ("jet",) * JETS
+ROUNDING = 1e-3  # GeV: less missing momentum than this is that of Pythia's sums, and no object
 FIRST_ELECTRON, FIRST_MUON, FIRST_JET = 1, 1 + ELECTRONS, 1 + ELECTRONS + MUONS
 
 
@@ -69,7 +70,9 @@ def select_level1(record: Record, seen: Seen, card: Card, selection: Level1Selec
     objects = np.zeros((seen.n, len(SLOTS), 3))
     isolation = np.zeros((seen.n, len(SLOTS)), dtype=np.float32)
     missing = seen.missing
-    objects[:, 0, 0], objects[:, 0, 2] = np.hypot(*missing.T), np.arctan2(missing[:, 1], missing[:, 0])
+    met = np.hypot(*missing.T)
+    objects[:, 0, 0], objects[:, 0, 2] = met, np.arctan2(missing[:, 1], missing[:, 0])
+    objects[met < ROUNDING, 0] = 0
     extras: dict[str, np.ndarray] = {}
     for name, pdg_id, first, number in (("n_electrons", 11, FIRST_ELECTRON, ELECTRONS), ("n_muons", 13, FIRST_MUON, MUONS)):
         mine = np.abs(seen.pdg_id[leptons]) == pdg_id

@@ -134,16 +134,22 @@ def merge(files: Mapping[str, Path], counts: Mapping[str, int], seed: int, out: 
     """Interleave the components, a block at a time, and weigh each so that the published shares come out; mean weight 1.
 
     An event of component c weighs (imposed share / simulated share) · w / mean of w over c, w Pythia's own weight.
+    ``measured`` in the file's provenance has the effective numbers of events (Σw)² / Σw², of all and of each component.
     """
     names = list(files)
-    scale, effective = {}, {}
+    scale, moments = {}, {}
     for name in names:
-        weights = np.concatenate([chunk.weight.astype(np.float64) for chunk in iter_chunks(files[name])])
-        scale[name] = PUBLISHED[name] * sum(counts.values()) / weights.sum()
-        effective[name] = (scale[name] * weights.sum(), scale[name] ** 2 * (weights**2).sum(), scale[name] * weights.max())
+        total = squares = largest = 0.0
+        for chunk in iter_chunks(files[name]):
+            weights = chunk.weight.astype(np.float64)
+            total, squares = total + weights.sum(), squares + (weights**2).sum()
+            largest = max(largest, weights.max())
+        scale[name] = PUBLISHED[name] * sum(counts.values()) / total
+        moments[name] = scale[name] * total, scale[name] ** 2 * squares, scale[name] * largest
     measured = {
-        "effective_events": sum(e[0] for e in effective.values()) ** 2 / sum(e[1] for e in effective.values()),
-        "components": {p: {"effective_events": e[0] ** 2 / e[1], "largest_weight": e[2]} for p, e in effective.items()},
+        "effective_events": float(sum(m[0] for m in moments.values()) ** 2 / sum(m[1] for m in moments.values())),
+        "components": {p: {"effective_events": float(m[0] ** 2 / m[1]), "largest_weight": float(m[2])}
+                       for p, m in moments.items()},
     }
     order = np.random.default_rng([seed, len(names)]).permutation(
         np.repeat(np.arange(len(names), dtype=np.int8), [counts[p] for p in names]))

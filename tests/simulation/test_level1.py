@@ -1,7 +1,7 @@
 """Level-1 events: the physics of each card, and the nineteen objects against an obviously right loop.
 
 Expected masses are those of the particle data group or of the card. Expected filter efficiencies (one electron, |η| < 3, or
-muon, |η| < 2.1, above 23 GeV) were measured once with separate runs of plain Pythia 8.317, up to 24,000 events for each process.
+muon, |η| < 2.1, above 23 GeV) were measured once with separate runs of plain Pythia 8.317, up to 24,000 events each.
 """
 
 import awkward as ak
@@ -117,7 +117,7 @@ def test_leptons_and_missing_momentum_tell_the_processes_apart(made):
 @pytest.mark.parametrize("process", ["level1_ttbar", "level1_z", "a_4l"])
 def test_objects_against_a_loop(made, process):
     """Leptons by a loop, jets by FastJet's own classes, missing momentum as the sum of the neutrinos."""
-    card, record, seen, sample, _ = made(process)
+    _, record, seen, sample, _ = made(process)
     cuts = Level1Selection()
     passed = []
     for event in range(N):
@@ -151,6 +151,15 @@ def test_objects_against_a_loop(made, process):
         met = record.p4[neutrinos, :2].sum(0)
         np.testing.assert_allclose(row[0, 0] * np.array([np.cos(row[0, 2]), np.sin(row[0, 2])]), met, atol=0.05)
     assert (sample.extras["event"] == 1000 + np.array(passed)).all()
+
+
+def test_without_neutrinos_nothing_is_missing(made):
+    """Not a momentum of 1e-12 GeV with a random direction."""
+    _, record, _, sample, _ = made("level1_z")
+    neutrinos = np.flatnonzero(record.final & ~record.visible)
+    without = ~np.isin(sample.extras["event"] - 1000, record.event[neutrinos])
+    assert 0.3 < without.mean() < 0.9
+    assert (sample.present[:, 0] == ~without).all() and (sample.particles[without, 0] == 0).all()
 
 
 def test_slots_are_those_of_the_public_file(made):
