@@ -15,6 +15,7 @@ import numpy as np
 
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, lacks
+from qad.data.formats.hdf5_writer import Writer
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
 
@@ -66,7 +67,7 @@ class Adc2021(Format):
 
             def read(start: int, stop: int) -> Sample:
                 with hdf5.damage(path):
-                    rows = columns["rows"].astype(np.float32)[start:stop]
+                    rows = hdf5.rows(columns["rows"], start, stop, np.float32)
                     there = rows[..., 0] > 0
                     wrong = there & (rows[..., 3] != CLASS)
                     if wrong.any():
@@ -79,14 +80,14 @@ class Adc2021(Format):
                         particles=sort_slots(rows, SLOTS),
                         label=np.full(len(rows), known[1]),
                         process=known[0],
-                        extras={"event": columns["event"][start:stop].astype(np.int64)} if "event" in columns else {},
+                        extras={"event": hdf5.rows(columns["event"], start, stop, np.int64)} if "event" in columns else {},
                         meta={"source": self.title, "file": path.name, "sqrt_s": 13000.0, "slots": list(SLOTS)},
                     )
 
             yield Events(n, read)
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 if tuple(sample.meta.get("slots", ())) != SLOTS or sample.particles.shape[1] != len(SLOTS):
                     raise lacks(self.name, "the 19 objects of level-1 events: MET, 4 electrons, 4 muons, 10 jets")

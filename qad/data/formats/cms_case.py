@@ -22,6 +22,7 @@ import numpy as np
 
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, lacks
+from qad.data.formats.hdf5_writer import Writer
 from qad.data.formats.lhc_olympics import FEATURES, dijet_features
 from qad.data.formats.top_tagging import particles_of
 from qad.data.kinematics import cartesian
@@ -78,12 +79,12 @@ class CmsCase(Format):
 
             def read(start: int, stop: int) -> Sample:
                 with hdf5.damage(path):
-                    return _sample({name: d[start:stop] for name, d in found.items()}, path.name)
+                    return _sample({name: hdf5.rows(d, start, stop) for name, d in found.items()}, path.name)
 
             yield Events(n, read)
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 for name, rows in _rows(sample).items():
                     out.append(name, rows, {"truth_label": np.int16, "event_info": rows.dtype}.get(name, np.float32))

@@ -1,13 +1,15 @@
-"""Somebody else's HDF5, opened with care, and new files that appear only when they are whole.
+"""Somebody else's HDF5, opened with care.
 
-Reading: only hard links inside the file are followed, one name at a time, so that cycles and other files are out of reach;
-shapes, types and sizes are checked before anything is read; attributes are never decoded. Writing: see :class:`Writer`.
+Only hard links inside the file are followed, one name at a time, so that cycles and other files are out of reach. Shapes, types
+and sizes are checked before anything is read, and what a compressed piece swells to before it is handed to HDF5, which would
+give it all memory. Attributes are never decoded.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-import uuid
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +18,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from qad.errors import InputError, WriteError, require
+from qad.errors import InputError, require
 
 #: What h5py and NumPy raise over a damaged file.
 TROUBLE = (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 #: No honest file is compressed a thousandfold, and none has chunks of a quarter of a gigabyte.
 RATIO, CHUNK_BYTES = 1000, 2**28
+#: Ways of packing that public files use, all of them bounded or checked here: gzip, shuffle, checksum, lzf, blosc, blosc2.
+GZIP, FILTERS = 1, {1, 2, 3, 32000, 32001, 32026}
 
 
 @contextmanager
@@ -107,7 +111,7 @@ def dataset(file: h5py.File, name: str, shape: tuple[int | None, ...] | None = N
 
 
 def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
-    """Check before reading that ``datasets`` go together, can be decompressed and claim no more than their file can hold.
+    """Check before reading that ``datasets`` go together, can be unpacked and claim no more than their file can hold.
 
     Returns the number of events, their common length. Raises :class:`InputError`, and MissingExtra where a filter is missing.
     """
@@ -117,151 +121,58 @@ def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
     size = os.path.getsize(file.filename)
     claimed = 0
     for d in datasets:
-        plist = d.id.get_create_plist()
-        for code, _, _, label in (plist.get_filter(i) for i in range(plist.get_nfilters())):
-            if not h5py.h5z.filter_avail(code):
+        for code in _filters(d):
+            if code in FILTERS and not h5py.h5z.filter_avail(code):
                 require("hdf5plugin", "hep")
-            if not h5py.h5z.filter_avail(code):
-                raise InputError(f"'{d.name}' is compressed with {label.decode(errors='replace') or code}, which this "
-                                 "installation of HDF5 lacks; write it anew with gzip (h5repack -f GZIP=1)")
+            if code not in FILTERS or not h5py.h5z.filter_avail(code):
+                raise InputError(f"'{d.name}' is packed in a way that is not read here (HDF5 filter {code}); pack it anew with "
+                                 "h5repack -f GZIP=1")
         bytes_ = d.size * d.dtype.itemsize
         claimed += bytes_
-        if not d.chunks and d.id.get_offset() is not None and d.id.get_offset() + bytes_ > size:
+        if d.chunks:
+            pieces = int(np.prod([-(-n // c) for n, c in zip(d.shape, d.chunks, strict=True)], dtype=object))
+            if pieces > size // 8 + 1024:
+                raise InputError(f"it is damaged: a file of {size:,} bytes claims {pieces:,} pieces of '{d.name}'; copy it again")
+        elif d.id.get_offset() is not None and d.id.get_offset() + bytes_ > size:
             raise InputError(f"it is cut short: '{d.name}' goes on past the end of the file; copy it again")
     if claimed > RATIO * size + 2**20:
         raise InputError(f"it is damaged: a file of {size:,} bytes claims {claimed:,} bytes of events; copy it again")
     return next(iter(lengths.values()))
 
 
-class Sink:
-    """A file for HDF5 to write to. HDF5 crashes where a write fails, so after the first failure all goes nowhere,
-    HDF5 closes in peace, and ``error`` tells what happened."""
+def rows(d: h5py.Dataset, start: int, stop: int, dtype: Any = None, fields: list[str] | None = None) -> np.ndarray:
+    """Entries ``start:stop`` of ``d``, as ``dtype``, or only some ``fields`` of it. Raises :class:`InputError`.
 
-    def __init__(self, path: Path) -> None:
-        self.raw = open(path, "w+b", buffering=0)
-        self.error: OSError | None = None
-        self.seek, self.tell = self.raw.seek, self.raw.tell
-        self.read, self.readinto = self.raw.read, self.raw.readinto
-
-    def _try(self, action: Callable[[], Any]) -> None:
-        if self.error is None:
-            try:
-                action()
-            except OSError as error:
-                self.error = error
-
-    def _write_all(self, data: memoryview) -> None:
-        while data:
-            data = data[self.raw.write(data) :]
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._try(lambda: self._write_all(view))
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        self._try(lambda: self.raw.truncate(size))
-        return size
-
-    def flush(self) -> None:
-        return
-
-    def finish(self) -> None:
-        """Everything onto the disk. Raises OSError with the first failure."""
-        self._try(lambda: os.fsync(self.raw.fileno()))
-        self.raw.close()
-        self.check()
-
-    def check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-
-class Writer:
-    """A new HDF5 file, filled chunk by chunk in constant memory; it appears under its name only when it is whole.
-
-    >>> with Writer(Path("out.h5")) as out:          # doctest: +SKIP
-    ...     out.append("Particles", rows)
+    Pieces that swell beyond their size when they are unpacked are refused: HDF5 itself sets no limit.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._lengths: dict[str, int] = {}
-        self._tmp = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = Sink(self._tmp)
-            self.file = h5py.File(self._sink, "w")
-            self._sink.check()
-        except OSError as error:
-            raise WriteError(f"cannot write {path}: {_reason(error)}; choose a folder you can write to") from None
-
-    def __enter__(self) -> Writer:
-        return self
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._discard()
-
-    def append(self, name: str, rows: np.ndarray, dtype: Any = None) -> None:
-        """Add ``rows`` to the dataset ``name``, which is made at the first call, compressed, of type ``dtype``."""
-        try:
-            if name not in self.file:
-                inner, dtype = rows.shape[1:], np.dtype(dtype or rows.dtype)
-                width = max(int(np.prod(inner)) * dtype.itemsize, 1)
-                self.file.create_dataset(
-                    name, shape=(0, *inner), maxshape=(None, *inner), dtype=dtype, track_times=False, shuffle=True,
-                    chunks=(min(max(2**20 // width, 1), 8192), *inner), compression="gzip", compression_opts=1)
-            data = self.file[name]
-            start = len(data)
-            data.resize(start + len(rows), axis=0)
-            data[start:] = rows
-            self._lengths[name] = len(data)
-            self._sink.check()
-        except OSError as error:
-            raise self._failed(error) from None
-
-    def describe(self, place: str, /, **attributes: Any) -> None:
-        """Give the object at ``place`` (or the file, '/') attributes, text and bytes as PyTables writes them."""
-        for key, value in attributes.items():
-            if isinstance(value, str | bytes):
-                kind = h5py.string_dtype("utf-8" if isinstance(value, str) else "ascii", max(len(value), 1))
-                self.file[place].attrs.create(key, np.bytes_(value.encode() if isinstance(value, str) else value), dtype=kind)
-            else:
-                self.file[place].attrs[key] = value
-
-    def close(self) -> None:
-        """Finish the file and give it its name."""
-        try:
-            if not len(self.file):
-                raise InputError(f"cannot write {self.path}: no events were given")
-            if len({*self._lengths.values()}) > 1:
-                raise InputError(f"cannot write {self.path}: the chunks of one sample must all have the same columns")
-            self.file.close()
-            self._sink.finish()
-            os.replace(self._tmp, self.path)
-        except OSError as error:
-            raise self._failed(error) from None
-        finally:
-            self._discard()
-
-    def _failed(self, error: OSError) -> WriteError:
-        self._discard()
-        error = self._sink.error or error  # the first failure is the reason of those that follow
-        return WriteError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
-
-    def _discard(self) -> None:
-        self.file.close()
-        self._sink.raw.close()
-        self._tmp.unlink(missing_ok=True)
+    if d.chunks and stop > start:
+        full = int(np.prod(d.chunks)) * d.dtype.itemsize
+        first = range(start - start % d.chunks[0], stop, d.chunks[0])
+        others = (range(0, n, c) for n, c in zip(d.shape[1:], d.chunks[1:], strict=True))
+        gzip = GZIP in _filters(d)
+        for corner in itertools.product(first, *others):
+            stored = d.id.get_chunk_info_by_coord(corner).size or 0
+            # gzip packs at most 1032 to 1
+            if stored > full + full // 100 + 4096 or (gzip and stored * 1032 > CHUNK_BYTES and _swells(d, corner, full)):
+                raise InputError(f"it is damaged: a piece of '{d.name}' unpacks to more than its {full:,} bytes; copy it again")
+    if fields is not None:
+        return d.fields(fields)[start:stop]
+    return d[start:stop] if dtype is None else d.astype(dtype)[start:stop]
 
 
-def _reason(error: OSError) -> str:
-    text = str(error)
-    for sign, words in (("No space left", "no space left on the disk"), ("File too large", "the file size limit is reached"),
-                        ("Permission denied", "permission denied"), ("Read-only", "the file system is read-only")):
-        if sign in text:
-            return words
-    return error.strerror or text
+def _filters(d: h5py.Dataset) -> list[int]:
+    plist = d.id.get_create_plist()
+    return [plist.get_filter(i)[0] for i in range(plist.get_nfilters())]
+
+
+def _swells(d: h5py.Dataset, corner: tuple[int, ...], full: int) -> bool:
+    """Whether the piece at ``corner`` unpacks to more than ``full`` bytes (and a checksum); nothing is kept of it."""
+    _, packed = d.id.read_direct_chunk(corner)
+    inflate, size = zlib.decompressobj(), 0
+    try:
+        while packed and not inflate.eof and size <= full + 64:
+            size += len(inflate.decompress(packed, 2**20))
+            packed = inflate.unconsumed_tail
+    except zlib.error:
+        return False  # not packed after all, or damaged, which HDF5 tells
+    return size > full + 64

@@ -18,6 +18,7 @@ import numpy as np
 
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, by_pt, lacks
+from qad.data.formats.hdf5_writer import Writer
 from qad.data.kinematics import wrap
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
@@ -66,8 +67,8 @@ class JetNet(Format):
 
             def read(start: int, stop: int) -> Sample:
                 with hdf5.damage(path):
-                    rows = particle_features.astype(np.float32)[start:stop]
-                    jets = jet_features.astype(np.float32)[start:stop]
+                    rows = hdf5.rows(particle_features, start, stop, np.float32)
+                    jets = hdf5.rows(jet_features, start, stop, np.float32)
                     if not np.isfinite(rows).all() or not np.isin(rows[..., 3], (0, 1)).all():
                         raise InputError("expected finite numbers, and 0 or 1 in the mask; the file is damaged")
                     particles = np.zeros(rows.shape, np.float32)
@@ -92,7 +93,7 @@ class JetNet(Format):
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
         size = None
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 missing = [name for name in (*JET, "jet_phi") if name not in sample.extras]
                 if missing or "slots" in sample.meta:

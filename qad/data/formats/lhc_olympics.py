@@ -22,6 +22,7 @@ import numpy as np
 
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, by_pt, lacks
+from qad.data.formats.hdf5_writer import Writer
 from qad.data.kinematics import cartesian, invariant_mass
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
@@ -79,7 +80,7 @@ class Frame:
     def _plain(self, name: str, length: int) -> list | None:
         try:
             found = hdf5.dataset(self.file, f"{self.key}/{name}", (length,), "iuS")
-            return found[()].tolist() if found.dtype.itemsize <= 64 else None
+            return hdf5.rows(found, 0, length).tolist() if found.dtype.itemsize <= 64 else None
         except (InputError, OSError):
             return None
 
@@ -98,10 +99,10 @@ class Frame:
     def read(self, start: int, stop: int, dtype: Any) -> np.ndarray:
         """Rows ``start:stop``, (n, width)."""
         if len(self.blocks) == 1:
-            return self.blocks[0].astype(dtype)[start:stop]
+            return hdf5.rows(self.blocks[0], start, stop, dtype)
         table = np.empty((stop - start, self.width), dtype)
         for block, place in zip(self.blocks, self.places, strict=True):
-            table[:, place] = block[start:stop]
+            table[:, place] = hdf5.rows(block, start, stop, dtype)
         return table
 
 
@@ -143,7 +144,7 @@ def _labelled(sample: Sample, name: str) -> bool:
     return unknown == 0 and len(sample) > 0
 
 
-def _write(out: hdf5.Writer, rows: np.ndarray, names: list) -> None:
+def _write(out: Writer, rows: np.ndarray, names: list) -> None:
     """Add ``rows`` to a frame in pandas' 'fixed' layout."""
     start = len(out.file["df/axis1"]) if "df" in out.file else 0
     if start and out.file["df/block0_values"].shape[1] != rows.shape[1]:
@@ -207,7 +208,7 @@ class LhcOlympics(_Olympics):
     sample = staticmethod(of_table)
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 if "slots" in sample.meta:
                     raise lacks(self.name, "events of particles in descending pT without slots")
@@ -258,7 +259,7 @@ class LhcOlympicsFeatures(_Olympics):
                             "jets": "j1 has the higher pT", **meta})
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 missing = [f"{j}_{name}" for j in ("j1", "j2") for name in JET_EXTRAS if f"{j}_{name}" not in sample.extras]
                 if missing:

@@ -22,6 +22,7 @@ import numpy as np
 
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, by_pt, lacks
+from qad.data.formats.hdf5_writer import Writer
 from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
@@ -110,7 +111,7 @@ class TopTagging(Format):
 
             def read(start: int, stop: int) -> Sample:
                 with hdf5.damage(path):
-                    table = rows.fields([floats, whole] if whole else [floats])[start:stop]
+                    table = hdf5.rows(rows, start, stop, fields=[floats, whole] if whole else [floats])
                     values = table[floats]
                     last = table[whole] if whole else values[:, FLOATS:]
                     if not np.isin(last[:, 1], (0, 1)).all():
@@ -129,7 +130,7 @@ class TopTagging(Format):
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
         n = 0
-        with hdf5.Writer(path) as out:
+        with Writer(path) as out:
             for sample in chunks:
                 if "slots" in sample.meta:
                     raise lacks(self.name, "jets: it holds events of several objects")
@@ -150,7 +151,7 @@ class TopTagging(Format):
                 _describe(out, n)
 
 
-def _describe(out: hdf5.Writer, n: int) -> None:
+def _describe(out: Writer, n: int) -> None:
     """The attributes by which PyTables and pandas know their own."""
     group = {"CLASS": "GROUP", "VERSION": "1.0", "TITLE": ""}
     blocks = {"values_block_0": NAMES, "values_block_1": WHOLE}

@@ -5,12 +5,14 @@ of them.
 """
 
 import collections
+import functools
 import os
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -148,6 +150,47 @@ def test_a_small_file_does_not_ask_for_all_memory(name, tmp_path):
         f.create_dataset(place, (10, *shape[1:]), dtype, maxshape=(None, *shape[1:]), compression="gzip",
                          chunks=(2**29 // (dtype.itemsize * int(np.prod(shape[1:]))), *shape[1:]))
     assert "chunks" in refused(name, path)
+
+
+@functools.cache
+def swelling() -> bytes:
+    return zlib.compress(bytes(4 * 10**8), 9)
+
+
+@every_format
+def test_a_piece_that_swells_when_it_is_unpacked(name, tmp_path):
+    """HDF5 unpacks whatever a gzip stream holds, here 400 MB from 400 kB, before it looks whether it fits."""
+    path, place = example(name, tmp_path / "a.h5"), EXAMPLES[name][1]
+    with h5py.File(path, "r+") as f:
+        shape, dtype = f[place].shape, f[place].dtype
+        del f[place]
+        d = f.create_dataset(place, shape, dtype, chunks=shape, compression="gzip")
+        d.id.write_direct_chunk((0,) * len(shape), swelling())
+    assert "unpacks to more" in refused(name, path)
+
+
+@every_format
+def test_ways_of_packing_that_no_public_file_uses(name, tmp_path):
+    path, place = example(name, tmp_path / "a.h5"), EXAMPLES[name][1]
+    with h5py.File(path, "r+") as f:
+        shape, dtype = f[place].shape, f[place].dtype
+        del f[place]
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk(shape)
+        plist.set_filter(305, h5py.h5z.FLAG_OPTIONAL, (1,))
+        h5py.h5d.create(f[place.rpartition("/")[0] or "/"].id, place.rpartition("/")[2].encode(), h5py.h5t.py_create(dtype),
+                        h5py.h5s.create_simple(shape), plist)
+    assert "packed in a way that is not read here" in refused(name, path)
+
+
+@every_format
+def test_more_pieces_than_a_file_can_hold(name, tmp_path):
+    path, place = example(name, tmp_path / "a.h5"), EXAMPLES[name][1]
+    with h5py.File(path, "r+") as f:
+        shape, dtype = f[place].shape, f[place].dtype
+        del f[place]
+        f.create_dataset(place, (10**6, *shape[1:]), dtype, chunks=(1,) * len(shape))
+    assert "pieces" in refused(name, path)
 
 
 @every_format

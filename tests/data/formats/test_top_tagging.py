@@ -92,7 +92,7 @@ def test_massless_particles_have_no_mass_from_rounding(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"complib": "zlib", "complevel": 5}, {"complib": "blosc", "complevel": 5},
-                                     {"complib": "bzip2", "complevel": 5}])
+                                     {"complib": "blosc2:zstd", "complevel": 5}])
 def test_compressed_files(table, file, tmp_path, options):
     pytest.importorskip("hdf5plugin")
     path = tmp_path / "packed.h5"
