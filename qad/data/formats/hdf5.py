@@ -132,7 +132,7 @@ def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
         if d.chunks:
             pieces = int(np.prod([-(-n // c) for n, c in zip(d.shape, d.chunks, strict=True)], dtype=object))
             if pieces > size // 8 + 1024:
-                raise InputError(f"it is damaged: a file of {size:,} bytes claims {pieces:,} pieces of '{d.name}'; copy it again")
+                raise InputError(f"it is damaged: a file of {size:,} bytes claims {pieces:,} pieces of '{d.name}'")
         elif d.id.get_offset() is not None and d.id.get_offset() + bytes_ > size:
             raise InputError(f"it is cut short: '{d.name}' goes on past the end of the file; copy it again")
     if claimed > RATIO * size + 2**20:
