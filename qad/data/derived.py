@@ -119,7 +119,7 @@ class Change:
     visible: bool = True
 
     def column(self, name: str, table: Mapping[str, np.ndarray], unit: str | None = None) -> np.ndarray | None:
-        """What column ``name`` of ``table`` becomes, in the same dtype; None if that cannot be known. ``unit``, if it has one."""
+        """What column ``name`` of ``table`` becomes, in the same dtype; None if that cannot be known. ``unit``: if told."""
         stored = table[name]
         if stored.ndim == 1 and (exact := self._exact(name, stored)) is not None:
             return exact
@@ -135,8 +135,8 @@ class Change:
         return None
 
     def _tau(self, name: str, stored: np.ndarray, unit: str | None) -> np.ndarray | None:
-        """N-subjettiness in GeV follows its jet, that over the jet's pT stays. Where no unit is told, the values do: over pT none
-        reaches 2, and hard jets do not all stay below 2 GeV."""
+        """N-subjettiness in GeV follows its jet, that over the jet's pT stays. Where no unit is told, the values tell: over pT
+        none reaches 2, and hard jets do not all stay below 2 GeV."""
         if unit == "" or (unit is None and not (stored > 2).any()) or not self.visible:
             return stored
         owner = name.partition("_")[0]
