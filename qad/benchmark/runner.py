@@ -86,12 +86,13 @@ def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter:
                 return path
         raise InputError(f"sample '{name}': expected the file {spec.file}; it is neither there nor in {data}: say where it is "
                          "with --data FOLDER")
-    from qad.simulation import produce
+    from qad.simulation import file_name, response_of, simulate
 
-    job = produce.job_of(spec.simulate, spec.process, spec.seed, **spec.options)
-    path = data / f"{spec.process}-n{spec.n}-seed{spec.seed}-{job.digest()}.h5"
+    what = (spec.simulate, spec.process, spec.n, spec.seed)
+    settings = {"selection": spec.selection, "response": response_of(spec.response), **spec.options}
+    path = data / file_name(*what, **settings)
     if not path.exists():
-        produce.make_sample(job, spec.n, path, workers=workers, progress=reporter.simulating(name))
+        simulate(*what, out=path, workers=workers, progress=reporter.simulating(name), **settings)
     return path
 
 

@@ -24,15 +24,19 @@ class _Strict(BaseModel):
 class SampleSpec(_Strict):
     """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``.
 
+    ``selection`` has cuts of the simulation in the place of the usual ones, ``response`` its detector (``mode``, ``card``,
+    ``pile_up``).
     ``file`` is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of the split's sizes.
     ``cuts``: ``{feature: [low, high]}`` keeps the events with low <= feature < high, ``null`` being no bound.
     """
 
-    simulate: Literal["jets", "events"] | None = None
+    simulate: Literal["jets", "events", "level1", "dijets"] | None = None
     process: str | None = None
     n: int = 0
     seed: int = 1
     options: dict[str, float] = {}
+    selection: dict[str, Any] = {}
+    response: dict[str, Any] = {}
     file: Path | None = None
     cuts: dict[str, tuple[float | None, float | None]] = {}
     train: Annotated[int, Field(ge=2)] | None = None

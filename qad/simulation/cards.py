@@ -180,6 +180,17 @@ def hidden_valley(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def dark_photon(options: Mapping[str, Any]) -> dict[str, float]:
+    """The mass window of the Z', and bounds within which the shower makes dark photons that decay to quarks."""
+    m = options["m_zprime"]
+    if not 0 < options["alpha_dark"] <= 1:
+        raise InputError(f"alpha_dark is a coupling: expected 0 < alpha_dark <= 1, got {options['alpha_dark']:g}")
+    _between(options, "m_zprime", 200, 6000, "a resonance that the LHC could make")
+    _between(options, "m_photon", 1, m / 8, "it decays to quarks, and the shower must have room for several")
+    _between(options, "m_quark", 0.1, m / 8, "the Z' decays to two dark quarks")
+    return {"m_zprime_min": m - 1, "m_zprime_max": m + 1}
+
+
 def heavy_higgs(options: Mapping[str, Any]) -> dict[str, float]:
     """The mass window of the heavy Higgs: 0.8 to 1.2 times its mass, so that the parton-density tail is cut."""
     m = options["m_h"]
@@ -233,6 +244,7 @@ def wprime_xy(options: Mapping[str, Any]) -> dict[str, float]:
 
 DERIVED: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "hidden_valley": hidden_valley,
+    "dark_photon": dark_photon,
     "heavy_higgs": heavy_higgs,
     "qcd_dijets": qcd_dijets,
     "wprime_xy": wprime_xy,

@@ -30,6 +30,7 @@ from qad.simulation.respond import Response
 #: Share of each process in the published background after the lepton filter (arXiv:2107.02157).
 PUBLISHED = {"level1_w": 0.592, "level1_qcd": 0.338, "level1_z": 0.067, "level1_ttbar": 0.003}
 BACKGROUND = "background"
+TITLE = "W, QCD, Z and top pairs with a lepton, level-1 objects"
 QCD = "level1_qcd"
 #: Share of QCD among the simulated events: with it, about half of the time goes into QCD.
 QCD_SHARE = 0.05
@@ -90,8 +91,8 @@ def make_background(n: int, seed: int, qcd_share: float, selection: Level1Select
     """The mixture: each process by itself beside ``out``, then merged in an order that the seed decides."""
     if n < len(PUBLISHED):
         raise InputError(f"expected at least {len(PUBLISHED)} events, one of each process of the background; got n={n}")
-    if not 0 < qcd_share < 1:
-        raise InputError(f"qcd_share: expected a share between 0 and 1, such as {QCD_SHARE}; got {qcd_share:g}")
+    if not isinstance(qcd_share, int | float) or not 0 < qcd_share < 1:
+        raise InputError(f"qcd_share: expected a share between 0 and 1, such as {QCD_SHARE}; got {qcd_share}")
     if out is None:
         with tempfile.TemporaryDirectory(prefix="qad-") as scratch:
             path = Path(scratch) / "background.h5"
@@ -107,8 +108,7 @@ def make_background(n: int, seed: int, qcd_share: float, selection: Level1Select
             if json.dumps(existing, sort_keys=True) == json.dumps({**existing, **meta}, sort_keys=True):
                 return out
         raise InputError(f"{out} exists and holds something else; choose another name or add --overwrite")
-    digest = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:10]
-    folder = out.with_name(f"{out.name}.components-{digest}")
+    folder = out.with_name(f"{out.name}.components-{_digest(meta)}")
     done = 0
     for process, job in jobs.items():
         told = (lambda made, _, before=done: progress(before + made, n)) if progress else None
@@ -126,8 +126,20 @@ def _provenance(jobs: Mapping[str, Job], counts: Mapping[str, int], seed: int, q
     components = {p: {"n": counts[p], "simulated_share": counts[p] / n, "imposed_share": PUBLISHED[p],
                       "mean_weight": PUBLISHED[p] * n / counts[p], "seed": seed, "card": list(job.card.commands),
                       **enrichment(job.card)} for p, job in jobs.items()}
-    return {**common, "process": BACKGROUND, "title": "W, QCD, Z and top pairs with a lepton, level-1 objects", "n": n,
+    return {**common, "process": BACKGROUND, "title": TITLE, "n": n,
             "seed": seed, "reference": "arXiv:2107.02157", "qcd_share": qcd_share, "components": components}
+
+
+def digest(n: int, seed: int, qcd_share: float | None = None, selection: Level1Selection | Mapping[str, Any] | None = None,
+           response: Response | None = None) -> str:
+    """Short hash of all that decides the bits of such a background."""
+    share = QCD_SHARE if qcd_share is None else qcd_share
+    counts = simulated_counts(n, share)
+    return _digest(_provenance({p: job_of("level1", p, seed, selection, response) for p in counts}, counts, seed, share))
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def merge(files: Mapping[str, Path], counts: Mapping[str, int], seed: int, out: Path, meta: Mapping[str, Any]) -> None:

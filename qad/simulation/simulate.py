@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from qad.data.sample import Sample
 from qad.errors import InputError, did_you_mean
-from qad.simulation import cards
+from qad.simulation import cards, mixture
+from qad.simulation.mixture import BACKGROUND, simulate_level1
 from qad.simulation.produce import KINDS, Profile, Progress, Selection, job_of, make_sample
 from qad.simulation.respond import Response
 
@@ -18,8 +20,9 @@ def catalogue(kind: str | None = None) -> list[tuple[str, str, str]]:
     """All that can be simulated: (kind, process, what it is). Raises :class:`InputError` for an unknown kind."""
     if kind is not None and kind not in KINDS:
         raise InputError(did_you_mean(kind, KINDS, "kind of sample"))
-    found = [(k, p, cards.title(p)) for k in KINDS if kind in (None, k) for p in cards.processes(k)]
-    return found
+    mixtures = [("level1", BACKGROUND, mixture.TITLE)]
+    return [m for m in mixtures if kind in (None, m[0])] + \
+        [(k, p, cards.title(p)) for k in KINDS if kind in (None, k) for p in cards.processes(k)]
 
 
 def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
@@ -40,8 +43,30 @@ def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path 
 
     Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
     """
-    job = job_of(kind, process, seed, selection, response, **options)
-    return make_sample(job, n, out, executor=executor, workers=workers, progress=progress, overwrite=overwrite, profile=profile)
+    settings: dict[str, Any] = {"executor": executor, "workers": workers, "progress": progress, "overwrite": overwrite,
+                                "profile": profile}
+    if kind == "level1":
+        return simulate_level1(process, n, seed, out=out, selection=selection, response=response, **settings, **options)
+    return make_sample(job_of(kind, process, seed, selection, response, **options), n, out, **settings)
+
+
+def response_of(given: Mapping[str, Any]) -> Response:
+    """The detector of a study file: ``{mode: eflow, card: cms, pile_up: 20}``. Raises :class:`InputError` for unknown names."""
+    known = [f.name for f in fields(Response)]
+    for name in given:
+        if name not in known:
+            raise InputError(did_you_mean(name, known, "setting of the detector"))
+    return Response(**given)
+
+
+def file_name(kind: str, process: str, n: int, seed: int = 1, *, selection: Selection | Mapping[str, Any] | None = None,
+              response: Response | None = None, **options: Any) -> str:
+    """A name that tells such a sample from every other: process, number, seed, and a hash of card, cuts and versions."""
+    if kind == "level1" and process == BACKGROUND:
+        digest = mixture.digest(n, seed, selection=selection, response=response, **options)
+    else:
+        digest = job_of(kind, process, seed, selection, response, **options).digest()
+    return f"{process}-n{n}-seed{seed}-{digest}.h5"
 
 
 def simulate_jets(process: str, n: int, seed: int = 1, **settings: Any) -> Sample | Path:
