@@ -66,8 +66,8 @@ def test_nae_takes_the_ends_of_the_file():
     assert numbers(parts["train"]) == list(range(500))
     assert numbers(parts["validation"]) == list(range(600, 800)) and numbers(parts["test"]) == list(range(800, 1000))
     assert len(parts["signal_test"]) == 7
-    with pytest.raises(InputError, match="'validation' from event 600 of 1,000 on, where others stand until 601"):
-        apply(preset("nae2022"), numbered(1000), scale=0.00601)
+    with pytest.raises(InputError, match="'validation' from event 600 of 1,001 on, where others stand until 601"):
+        apply(preset("nae2022"), numbered(1001), scale=0.00601)
 
 
 def test_official_parts_go_by_their_column():
