@@ -122,10 +122,10 @@ def processes(kind: Annotated[str | None, typer.Argument(help="jets, events, lev
 
     Example:  qad simulate processes dijets
     """
-    from qad.simulation import card_options, catalogue
+    from qad.simulation import catalogue
 
-    rows = [{"kind": k, "process": name, "title": title, "options": {o: vars(v) for o, v in card_options(name).items()}}
-            for k, name, title in catalogue(kind)]
+    rows = [{**entry._asdict(), "options": {name: vars(option) for name, option in entry.options.items()}}
+            for entry in catalogue(kind)]
     if as_json:
         print(json.dumps(rows))
         return

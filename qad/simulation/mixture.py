@@ -22,7 +22,7 @@ import numpy as np
 from qad.data.sample import Sample, concatenate
 from qad.data.store import SampleWriter, iter_chunks, read
 from qad.errors import InputError, did_you_mean
-from qad.simulation.cards import processes
+from qad.simulation.cards import Option, processes
 from qad.simulation.level1 import Level1Selection, enrichment
 from qad.simulation.produce import Job, Profile, Progress, job_of, make_sample
 from qad.simulation.respond import Response
@@ -34,6 +34,7 @@ TITLE = "W, QCD, Z and top pairs with a lepton, level-1 objects"
 QCD = "level1_qcd"
 #: Share of QCD among the simulated events: with it, about half of the time goes into QCD.
 QCD_SHARE = 0.05
+OPTIONS = {"qcd_share": Option(f"{QCD_SHARE:g}", "", "share of QCD among the simulated events; weights impose the published 0.338")}
 BLOCK = 10_000
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qad.data.sample import Sample
 from qad.errors import InputError, did_you_mean
@@ -16,13 +16,22 @@ from qad.simulation.produce import KINDS, Profile, Progress, Selection, job_of, 
 from qad.simulation.respond import Response
 
 
-def catalogue(kind: str | None = None) -> list[tuple[str, str, str]]:
-    """All that can be simulated: (kind, process, what it is). Raises :class:`InputError` for an unknown kind."""
+class Entry(NamedTuple):
+    """Something that can be simulated."""
+
+    kind: str
+    process: str
+    title: str
+    options: Mapping[str, cards.Option]
+
+
+def catalogue(kind: str | None = None) -> list[Entry]:
+    """All that can be simulated, or all of one kind. Raises :class:`InputError` for an unknown kind."""
     if kind is not None and kind not in KINDS:
         raise InputError(did_you_mean(kind, KINDS, "kind of sample"))
-    mixtures = [("level1", BACKGROUND, mixture.TITLE)]
-    return [m for m in mixtures if kind in (None, m[0])] + \
-        [(k, p, cards.title(p)) for k in KINDS if kind in (None, k) for p in cards.processes(k)]
+    mixtures = [Entry("level1", BACKGROUND, mixture.TITLE, mixture.OPTIONS)]
+    found = [Entry(k, p, cards.title(p), cards.card_options(p)) for k in KINDS for p in cards.processes(k)]
+    return [entry for entry in (*mixtures, *found) if kind in (None, entry.kind)]
 
 
 def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
@@ -80,8 +89,8 @@ def simulate_jets(process: str, n: int, seed: int = 1, **settings: Any) -> Sampl
 def simulate_events(process: str, n: int, seed: int = 1, **settings: Any) -> Sample | Path:
     """Simulate ``n`` di-lepton events of ``process`` (``ttbar``, ``heavy_higgs`` with ``m_h``) after selection.
 
-    Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad]. ``settings`` as in
-    :func:`simulate`.
+    Features (arXiv:2112.04958): MET, pT of two leptons and two b-jets [GeV], opening angles θ_ll, θ_bb [rad].
+    ``settings`` as in :func:`simulate`.
     """
     return simulate("events", process, n, seed, **settings)
 
