@@ -34,7 +34,7 @@ TITLE = "W, QCD, Z and top pairs with a lepton, level-1 objects"
 QCD = "level1_qcd"
 #: Share of QCD among the simulated events: with it, about half of the time goes into QCD.
 QCD_SHARE = 0.05
-OPTIONS = {"qcd_share": Option(f"{QCD_SHARE:g}", "", "share of QCD among the simulated events; weights impose the published 0.338")}
+OPTIONS = {"qcd_share": Option(f"{QCD_SHARE:g}", "", "share of QCD among the simulated events; weights impose 0.338")}
 BLOCK = 10_000
 
 
