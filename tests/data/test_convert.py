@@ -7,9 +7,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from qad.data import Sample, concatenate, describe, formats, read
+from qad.data import Sample, concatenate, describe, format_of, formats, read
 from qad.data.convert import export_file, import_file
 from qad.data.formats import Events, Format
+from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.errors import InputError
 from tests.conftest import toy_jets
 
@@ -182,3 +183,44 @@ def test_the_published_events(tmp_path, published):
     ours = read(tmp_path / "ttbar.h5")
     assert done.events == 40_000 and done.format == "dilepton" and set(ours.label) == {0}
     assert ours.feature("met")[0] == np.float32(42.1579)
+
+
+def jets_with_extras(n=40):
+    toys = toy_jets(n, 3)
+    total = cartesian(toys.particles.astype(np.float64)).sum(1)
+    eta, phi = eta_phi(total)
+    return Sample(toys.particles, label=toys.label, process="qcd",
+                  extras={"event": toys.extras["event"], "jet_pt": np.hypot(*total[:, :2].T).astype(np.float32),
+                          "jet_eta": eta.astype(np.float32), "jet_phi": phi.astype(np.float32),
+                          "jet_mass": invariant_mass(total).astype(np.float32), "n_constituents": toys.present.sum(1)})
+
+
+@pytest.mark.parametrize("name", ["parquet", "root", "top-tagging", "jetnet", "lhco"])
+def test_through_public_formats_and_back(tmp_path, name):
+    """Jets leave as a public file and come back: particle by particle in the precision of the format."""
+    if formats.get(name).extra:
+        for module in ("uproot", "awkward", "pyarrow"):
+            pytest.importorskip(module)
+    jets = jets_with_extras()
+    jets.save(tmp_path / "jets.h5")
+    public = tmp_path / f"public{formats.get(name).suffixes[0]}"
+    out = export_file(tmp_path / "jets.h5", name, public, chunk=15)
+    assert out.events == 40 and out.fingerprint == jets.fingerprint and format_of(public).name == name
+    done = import_file(None, public, tmp_path / "back.h5", process="qcd", label=0, chunk=17)
+    back = read(tmp_path / "back.h5")
+    assert done.format == name and len(back) == 40 and (back.label == 0).all()
+    if name in ("parquet", "root"):  # these keep every bit
+        assert back.fingerprint == jets.fingerprint
+    ours = jets.particles[:, : back.particles.shape[1]]
+    theirs = back.particles[:, : ours.shape[1]]
+    if name == "jetnet":  # no azimuth of the jet in it
+        assert np.allclose(theirs[..., 0], ours[..., 0], rtol=1e-4, atol=1e-3)
+    else:
+        assert np.allclose(theirs[..., :3], ours[..., :3], rtol=1e-4, atol=1e-3)
+
+
+def test_what_a_format_cannot_hold_leaves_no_file(tmp_path):
+    jets_with_extras().save(tmp_path / "jets.h5")
+    with pytest.raises(InputError, match="cannot be written as adc2021: it lacks"):
+        export_file(tmp_path / "jets.h5", "adc2021", tmp_path / "level1.h5")
+    assert [p.name for p in tmp_path.iterdir()] == ["jets.h5"]
