@@ -171,6 +171,19 @@ def test_slots_are_those_of_the_public_file(made):
     assert (sample.particles[:, 1:9, 0].max(1) > 23).all() and not sample.particles[~sample.present].any()
 
 
+def test_through_the_fast_detector(made):
+    """Nearly the same events pass; leptons are smeared by per cents, missing momentum by a few GeV."""
+    card, record, _, truth, _ = made("level1_w")
+    seen = respond(record, Response("eflow", card="cms-phase2"), 4)
+    sample = Level1Selection().select(record, seen, card, 1000, lambda name: None)
+    both, ours, theirs = np.intersect1d(sample.extras["event"], truth.extras["event"], return_indices=True)
+    assert 0.8 * len(truth) < len(both) <= len(sample) < 1.05 * len(truth)
+    hardest = [s.particles[rows, 1:9, 0].max(1) for s, rows in ((sample, ours), (truth, theirs))]
+    assert 1e-4 < np.median(np.abs(hardest[0] / hardest[1] - 1)) < 0.05
+    met = [s.particles[rows, 0, 0] for s, rows in ((sample, ours), (truth, theirs))]
+    assert 1 < np.median(np.abs(met[0] - met[1])) < 10
+
+
 def by_hand(*objects):
     """One event from rows (id, pT, η, φ)."""
     ids, pt, eta, phi = (np.array(c, dtype=float) for c in zip(*objects, strict=True))

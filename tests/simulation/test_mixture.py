@@ -157,6 +157,8 @@ def test_merging_loses_and_doubles_nothing(tmp_path, monkeypatch, block):
     (3, {}, "at least 4 events"),
     (10, {"qcd_share": 0.0}, "qcd_share: expected a share between 0 and 1"),
     (10, {"qcd_share": 1.5}, "qcd_share: expected a share between 0 and 1"),
+    (10, {"qcd_share": "much"}, "between 0 and 1, such as 0.05; got much"),
+    (10, {"qcd_share": float("nan")}, "qcd_share: expected a share between 0 and 1"),
     (10, {"m_a": 50}, "no option 'm_a'"),
     (10, {"workers": 0}, "one worker"),
 ])
