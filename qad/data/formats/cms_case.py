@@ -93,13 +93,14 @@ class CmsCase(Format):
 def _sample(data: dict[str, np.ndarray], file: str) -> Sample:
     n = len(data["jet_kinematics"])
     jets = [data[name].reshape(n, int(np.prod(data[name].shape[1:])) // 4, 4) for name in ("jet1_PFCands", "jet2_PFCands")]
-    with np.errstate(all="ignore"):  # what is not finite, the Sample refuses
-        extras = dict(zip(KINEMATICS, data["jet_kinematics"].astype(np.float32).T, strict=True))
-        for j in ("1", "2"):
-            if f"jet{j}_extraInfo" in data:
-                info = data[f"jet{j}_extraInfo"].astype(np.float32).T
-                extras |= {f"j{j}_{name}": x for name, x in zip(INFO, info, strict=False)}
-        features = dijet_features(extras) if {"j1_tau1", "j2_tau1"} <= extras.keys() else np.zeros((n, 0), np.float32)
+    extras = dict(zip(KINEMATICS, data["jet_kinematics"].astype(np.float32).T, strict=True))
+    for j in ("1", "2"):
+        if f"jet{j}_extraInfo" in data:
+            info = data[f"jet{j}_extraInfo"].astype(np.float32).T
+            extras |= {f"j{j}_{name}": x for name, x in zip(INFO, info, strict=False)}
+    features = dijet_features(extras) if {"j1_tau1", "j2_tau1"} <= extras.keys() else np.zeros((n, 0), np.float32)
+    if not np.isfinite(data["jet_kinematics"]).all():
+        raise InputError("'jet_kinematics' contain NaN or infinity; the file is damaged")
     if "event_info" in data:
         extras["event_info"] = data["event_info"]
     truth = np.full(n, UNKNOWN)

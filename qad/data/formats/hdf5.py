@@ -30,9 +30,13 @@ GZIP, FILTERS = 1, {1, 2, 3, 32000, 32001, 32026}
 
 @contextmanager
 def damage(path: str | Path) -> Iterator[None]:
-    """Whatever goes wrong inside with the file at ``path`` is one :class:`InputError` that names it."""
+    """Whatever goes wrong inside with the file at ``path`` is one :class:`InputError` that names it.
+
+    NumPy is silent inside: what is not finite, the Sample refuses.
+    """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
     except TROUBLE as error:

@@ -72,10 +72,9 @@ class JetNet(Format):
                     if not np.isfinite(rows).all() or not np.isin(rows[..., 3], (0, 1)).all():
                         raise InputError("expected finite numbers, and 0 or 1 in the mask; the file is damaged")
                     particles = np.zeros(rows.shape, np.float32)
-                    with np.errstate(all="ignore"):  # what is not finite, the Sample refuses
-                        particles[..., 0] = rows[..., 2] * jets[:, :1]
-                        particles[..., 1] = rows[..., 0] + jets[:, 1:2]
-                        particles[..., 2] = wrap(rows[..., 1])
+                    particles[..., 0] = rows[..., 2] * jets[:, :1]
+                    particles[..., 1] = rows[..., 0] + jets[:, 1:2]
+                    particles[..., 2] = wrap(rows[..., 1])
                     particles[(rows[..., 3] == 0) | (particles[..., 0] == 0)] = 0
                     extras = dict(zip((*JET, "jet_nparticles"), jets.T, strict=True))
                     if not np.isfinite(jets).all():

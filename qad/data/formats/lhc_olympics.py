@@ -124,7 +124,7 @@ def of_table(table: np.ndarray, **meta: Any) -> Sample:
     """
     if getattr(table, "ndim", 0) != 2 or table.shape[1] not in (3 * PARTICLES, 3 * PARTICLES + 1):
         raise InputError(f"expected a table (n, 2101), or (n, 2100) without label; got {getattr(table, 'shape', type(table))}")
-    with np.errstate(over="ignore"):  # a number too large for single precision: infinity, which the Sample refuses
+    with np.errstate(all="ignore"):  # a number too large for single precision: infinity, which the Sample refuses
         events = table[:, : 3 * PARTICLES].astype(np.float32).reshape(-1, PARTICLES, 3)
     particles = np.zeros((len(table), PARTICLES, 4), np.float32)
     particles[..., :3] = events
@@ -242,16 +242,15 @@ class LhcOlympicsFeatures(_Olympics):
     @staticmethod
     def sample(table: np.ndarray, **meta: Any) -> Sample:
         jets = table[:, : len(COLUMNS)].reshape(-1, 2, len(JET))
-        with np.errstate(all="ignore"):  # what is not finite, the Sample refuses
-            pt = np.hypot(jets[..., 0], jets[..., 1])
-            eta = np.arcsinh(np.divide(jets[..., 2], pt, out=np.zeros_like(pt), where=pt != 0))
-            values = np.stack([pt, eta, np.arctan2(jets[..., 1], jets[..., 0]), *np.moveaxis(jets[..., 3:], -1, 0)], -1)
-            values[pt == 0] = 0
-            values = values.astype(np.float32)
-            extras = {f"j{j + 1}_{name}": values[:, j, i] for j in (0, 1) for i, name in enumerate(JET_EXTRAS)}
-            extras["m_jj"] = dijet_mass(values[..., :4]).astype(np.float32)
-            extras["delta_eta_jj"] = np.abs(values[:, 0, 1] - values[:, 1, 1])
-            features = dijet_features(extras)
+        pt = np.hypot(jets[..., 0], jets[..., 1])
+        eta = np.arcsinh(np.divide(jets[..., 2], pt, out=np.zeros_like(pt), where=pt != 0))
+        values = np.stack([pt, eta, np.arctan2(jets[..., 1], jets[..., 0]), *np.moveaxis(jets[..., 3:], -1, 0)], -1)
+        values[pt == 0] = 0
+        values = values.astype(np.float32)
+        extras = {f"j{j + 1}_{name}": values[:, j, i] for j in (0, 1) for i, name in enumerate(JET_EXTRAS)}
+        extras["m_jj"] = dijet_mass(values[..., :4]).astype(np.float32)
+        extras["delta_eta_jj"] = np.abs(values[:, 0, 1] - values[:, 1, 1])
+        features = dijet_features(extras)
         label = _label(table, len(COLUMNS))
         return Sample(particles=values[..., :4], features=features, feature_names=tuple(FEATURES),
                       feature_units=tuple(FEATURES.values()), label=label, process=PROCESSES[label], extras=extras,

@@ -44,20 +44,19 @@ def particles_of(p4: np.ndarray, eps: float = 0.0) -> np.ndarray:
     """
     eps = max(eps, float(np.finfo(np.float32).eps))
     p4 = p4.astype(np.float64)
-    with np.errstate(all="ignore"):  # what is not finite, the Sample refuses
-        energy2 = p4[..., 3] ** 2
-        mass2 = energy2 - (p4[..., :3] ** 2).sum(-1)
-        wrong = (mass2 < -(0.02 + 4 * eps) * energy2) | (p4[..., 3] < 0)
-        pt = np.hypot(p4[..., 0], p4[..., 1])
-        wrong |= (pt == 0) & (p4[..., 3] > 0)
-        if wrong.any():
-            event, slot = np.argwhere(wrong)[0]
-            got = ", ".join(f"{x:g}" for x in p4[event, slot])
-            raise InputError(f"particle {slot} of an event has px, py, pz, E = {got} GeV; expected an energy no smaller than "
-                             "the momentum, and not along the beam: the file is damaged or its columns have another order")
-        eta, phi = eta_phi(p4)
-        mass = np.where(mass2 > 2 * eps * energy2, np.sqrt(np.maximum(mass2, 0)), 0)
-        particles = np.stack([pt, eta, phi, mass], axis=-1).astype(np.float32)
+    energy2 = p4[..., 3] ** 2
+    mass2 = energy2 - (p4[..., :3] ** 2).sum(-1)
+    pt = np.hypot(p4[..., 0], p4[..., 1])
+    # a MeV is no matter: a faint particle in half precision
+    wrong = (mass2 < -(0.02 + 4 * eps) * energy2 - 1e-6) | (p4[..., 3] < 0) | ((pt == 0) & (p4[..., 3] > 1e-3))
+    if wrong.any():
+        event, slot = np.argwhere(wrong)[0]
+        got = ", ".join(f"{x:g}" for x in p4[event, slot])
+        raise InputError(f"particle {slot} of an event has px, py, pz, E = {got} GeV; expected an energy no smaller than "
+                         "the momentum, and not along the beam: the file is damaged or its columns have another order")
+    eta, phi = eta_phi(p4)
+    mass = np.where(mass2 > 2 * eps * energy2, np.sqrt(np.maximum(mass2, 0)), 0)
+    particles = np.stack([pt, eta, phi, mass], axis=-1).astype(np.float32)
     particles[pt == 0] = 0
     return by_pt(particles)[0]
 
@@ -65,9 +64,8 @@ def particles_of(p4: np.ndarray, eps: float = 0.0) -> np.ndarray:
 def _jets(p4: np.ndarray) -> dict[str, np.ndarray]:
     """Jets' pT [GeV], η, φ [rad], mass [GeV] from their constituents ``(n, p, 4)`` = px, py, pz, E."""
     total = p4.sum(1, dtype=np.float64)
-    with np.errstate(all="ignore"):
-        eta, phi = eta_phi(total)
-        jets = {"jet_pt": np.hypot(total[:, 0], total[:, 1]), "jet_eta": eta, "jet_phi": phi, "jet_mass": invariant_mass(total)}
+    eta, phi = eta_phi(total)
+    jets = {"jet_pt": np.hypot(total[:, 0], total[:, 1]), "jet_eta": eta, "jet_phi": phi, "jet_mass": invariant_mass(total)}
     return {name: value.astype(np.float32) for name, value in jets.items()}
 
 
@@ -114,8 +112,8 @@ class TopTagging(Format):
                     table = hdf5.rows(rows, start, stop, fields=[floats, whole] if whole else [floats])
                     values = table[floats]
                     last = table[whole] if whole else values[:, FLOATS:]
-                    if not np.isin(last[:, 1], (0, 1)).all():
-                        raise InputError("expected 0 or 1 in column is_signal_new; the file is damaged")
+                    if not np.isin(last[:, 1], (0, 1)).all() or not np.isfinite(last[:, 0]).all():
+                        raise InputError("expected 0 or 1 in column is_signal_new, a number in ttv; the file is damaged")
                     p4 = np.roll(values[:, : 4 * CONSTITUENTS].reshape(-1, CONSTITUENTS, 4), -1, axis=-1)
                     label = last[:, 1].astype(np.int8)
                     return Sample(

@@ -95,6 +95,30 @@ def test_flat_candidates_and_half_precision(tmp_path, file, data):
     np.testing.assert_allclose(a, b, rtol=2e-3, atol=0.5)
 
 
+def test_faint_particles_are_no_damage(tmp_path, data):
+    """In half precision a particle of far less than a MeV may lose its px and py, or keep more of them than of its energy."""
+    data["jet1_PFCands"] = data["jet1_PFCands"].astype(np.float16)
+    data["jet1_PFCands"][0, 99] = [0, 0, 6e-8, 1.2e-7]
+    data["jet1_PFCands"][1, 99] = [1.2e-7, 1.2e-7, 0, 6e-8]
+    write(tmp_path / "a.h5", data)
+    s = read(tmp_path / "a.h5")
+    assert s.present[0, :K].sum() == (data["jet1_PFCands"][0, :99, 3] > 0).sum()
+    data["jet1_PFCands"][2, 99] = [0, 0, 5, 5]
+    write(tmp_path / "a.h5", data)
+    with pytest.raises(InputError, match="along the beam"):
+        read(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(("key", "place"), [("jet_kinematics", (3, 0)), ("jet1_extraInfo", (3, 1)), ("jet2_PFCands", (3, 0, 3)),
+                                            ("jet_kinematics", (3, 5))])
+def test_bad_numbers_are_told(tmp_path, data, key, place):
+    for bad in (np.nan, np.inf):
+        data[key][place] = bad
+        write(tmp_path / "a.h5", data)
+        with pytest.raises(InputError, match=r"a\.h5"):
+            read(tmp_path / "a.h5")
+
+
 def test_what_may_be_missing(tmp_path, data):
     for name in ("jet1_extraInfo", "jet2_extraInfo", "truth_label", "event_info"):
         del data[name]
