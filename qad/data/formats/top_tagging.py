@@ -44,6 +44,8 @@ def particles_of(p4: np.ndarray, eps: float = 0.0) -> np.ndarray:
     """
     eps = max(eps, float(np.finfo(np.float32).eps))
     p4 = p4.astype(np.float64)
+    if not np.isfinite(p4).all():
+        raise InputError("the particles contain NaN or infinity; the file is damaged")
     energy2 = p4[..., 3] ** 2
     mass2 = energy2 - (p4[..., :3] ** 2).sum(-1)
     pt = np.hypot(p4[..., 0], p4[..., 1])

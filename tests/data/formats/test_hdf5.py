@@ -214,7 +214,7 @@ def test_numbers_that_are_none(name, bad, tmp_path):
     with h5py.File(path, "r+") as f:
         if name == "top-tagging":
             row = f[place][3:4]
-            row["values_block_0"][0, 1] = bad
+            row["values_block_0"][0, 0] = bad
             f[place][3:4] = row
         else:
             f[place][(3, *(0,) * (f[place].ndim - 1))] = bad
