@@ -173,8 +173,8 @@ class MetSmearing(Systematic):
     def _moved(self, sample: Sample, sign: int, draw: _Draw) -> _Moved:
         column, particles = met_column(sample), sample.particles.astype(np.float64)
         if column is None and ("met" not in sample.feature_names or sample.particles.shape[1]):
-            raise InputError(f"{sample!r} has no missing transverse energy to smear: expected events with an object or a "
-                             "feature 'met'")
+            raise InputError(f"{sample!r} has no missing transverse energy to smear: expected events with an object 'met', or "
+                             "with a feature 'met' and no particles")
         met = particles[:, column, 0] if column is not None else sample.feature("met").astype(np.float64)
         kick = sign * np.hypot(self.sigma, self.relative * met)[:, None] * draw(2)
         if column is None:  # along and across it
@@ -235,7 +235,9 @@ def _sorted(particles: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarr
     order = np.tile(np.arange(particles.shape[1]), (len(particles), 1))
     for kind in dict.fromkeys(kinds.tolist()):
         columns = np.flatnonzero(kinds == kind)
-        order[:, columns] = columns[np.argsort(-particles[:, columns, 0], axis=1, kind="stable")]
+        pt = particles[:, columns, 0]
+        if (np.diff(pt, axis=1) > 0).any():  # most changes leave the order as it was
+            order[:, columns] = columns[np.argsort(-pt, axis=1, kind="stable")]
     return np.take_along_axis(particles, order[..., None], axis=1), order
 
 
