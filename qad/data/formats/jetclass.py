@@ -101,8 +101,8 @@ def _sample(counts: np.ndarray, lists: dict, jets: dict, features: list[str], ex
     for name in extras:
         if not np.isfinite(lists[name]).all() or (name not in TRACK and (np.abs(lists[name]) > 3).any()):
             raise InputError(f"the branch '{name}' holds impossible numbers; copy the file again")
-    one_hot = np.stack([jets[name] for name in PROCESSES], axis=-1).reshape(n, -1).astype(np.float64)
-    if one_hot.shape[1] != len(PROCESSES) or not (((one_hot == 0) | (one_hot == 1)).all() and (one_hot.sum(1) == 1).all()):
+    one_hot = np.stack([jets[name] for name in PROCESSES], axis=-1).astype(np.float64)
+    if one_hot.ndim != 2 or not (((one_hot == 0) | (one_hot == 1)).all() and (one_hot.sum(1) == 1).all()):
         raise InputError(f"expected one label of {', '.join(PROCESSES)} set for each jet; copy the file again")
     kind = one_hot.argmax(1)
     order, where = leading(counts, pt, SLOTS)

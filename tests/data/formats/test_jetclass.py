@@ -40,12 +40,12 @@ def arrays(n, seed, longest=60):
     return counts, part, jet, which
 
 
-def write_example(path, n, seed, name="jetclass", **more):
+def write_example(path, n, seed, name="jetclass", packed=True, **more):
     counts, part, jet, which = arrays(n, seed, **more)
     lists = {k: ak.unflatten(np.asarray(v, np.float32), counts) for k, v in part.items()}
     types = {"part": ak.type(ak.zip(lists)).content, **{f"jet_{k}": np.float32 for k in jet},
              **{f"label_{k}": np.float32 for k in LABELS}}
-    with open(path, "w+b") as raw, uproot.recreate(raw) as file:
+    with open(path, "w+b") as raw, uproot.recreate(raw, compression=uproot.ZLIB(1) if packed else None) as file:
         file.mktree("tree", types)
         for a in range(0, n, 1000):
             b = slice(a, a + 1000)

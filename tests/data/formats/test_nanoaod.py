@@ -26,7 +26,7 @@ def events(n, seed, without=0.2):
     return out
 
 
-def write_example(path, n, seed, name="nanoaod", index="pFCandsIdx"):
+def write_example(path, n, seed, name="nanoaod", packed=True, index="pFCandsIdx"):
     found = events(n, seed)
 
     def lists(make, dtype):
@@ -41,7 +41,7 @@ def write_example(path, n, seed, name="nanoaod", index="pFCandsIdx"):
     links = ak.zip({"jetIdx": ak.values_astype(jet, np.int32),
                     index: ak.values_astype(ak.Array([x.tolist() for x in linked]), np.int32)})
     columns = {"PFCands": cands, "FatJet": jets, "FatJetPFCands": links}
-    with open(path, "w+b") as raw, uproot.recreate(raw) as file:
+    with open(path, "w+b") as raw, uproot.recreate(raw, compression=uproot.ZLIB(1) if packed else None) as file:
         file.mktree("Events", {"run": np.uint32, "luminosityBlock": np.uint32, "event": np.uint64, "genWeight": np.float32,
                                **{k: ak.type(v).content for k, v in columns.items()}})
         file["Events"].extend({"run": np.full(n, 3, np.uint32), "luminosityBlock": np.full(n, 7, np.uint32),

@@ -14,7 +14,7 @@ SUFFIX = ".parquet"
 LOST = set()
 
 
-def write_example(path, n, seed, name="parquet"):
+def write_example(path, n, seed, name="parquet", packed=True):
     """By Awkward alone."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 9, n)
@@ -30,7 +30,7 @@ def write_example(path, n, seed, name="parquet"):
     array = ak.zip({"particles": particles, "label": rng.integers(0, 2, n).astype(np.int8), "weight": np.ones(n, np.float32),
                     "process": ak.Array(rng.choice(["qcd", "top"], n).tolist()), "extra_event": np.arange(n),
                     "feature_met": rng.random(n).astype(np.float32)}, depth_limit=1, attrs={"qad": json.dumps(plan)})
-    ak.to_parquet(array, str(path), extensionarray=True, row_group_size=50)
+    ak.to_parquet(array, str(path), extensionarray=True, row_group_size=50, compression="zstd" if packed else None)
 
 
 def hostile(example):

@@ -29,14 +29,14 @@ def rich(n, seed, p=12):
         meta={"seed": seed, "card": "a = b\n", "nested": {"x": [1, 2.5, None]}})
 
 
-def write_example(path, n, seed, name="root"):
+def write_example(path, n, seed, name="root", packed=True):
     """By uproot alone."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 9, n)
     pt = ak.Array([sorted((rng.pareto(1.5, c) + 0.5).astype(np.float32).tolist(), reverse=True) for c in counts])
     pt = ak.values_astype(pt, np.float32)
-    other = {k: ak.unflatten(rng.normal(size=int(counts.sum())).astype(np.float32), counts) for k in ("eta", "phi")}
-    with open(path, "w+b") as raw, uproot.recreate(raw) as file:
+    other = {k: ak.unflatten(rng.uniform(-3, 3, int(counts.sum())).astype(np.float32), counts) for k in ("eta", "phi")}
+    with open(path, "w+b") as raw, uproot.recreate(raw, compression=uproot.ZLIB(1) if packed else None) as file:
         lists = "var * {pt: float32, eta: float32, phi: float32, mass: float32, charge: int8}"
         types = {"particle": ak.types.from_datashape(lists, highlevel=False), "label": "int8", "weight": "float32",
                  "process": "int32", "feature_met": "float32", "extra_event": "int64"}
