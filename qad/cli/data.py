@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from qad.cli.screen import AsJson
+from qad.cli.screen import AsJson, Out, Overwrite, parameters, progress, resumable, row
 
 app = typer.Typer(help="Look at samples, compare them, read and write public formats.", no_args_is_help=True)
 
@@ -64,3 +65,178 @@ def formats(as_json: AsJson = False) -> None:
     for r in rows:
         needs = f"; needs the extra '{r['extra']}'" if r["extra"] else ""
         print(f"{r['name']:<14} {' '.join(r['suffixes']):<12} {r['title']} ({r['reference']}{needs})")
+
+
+Public = Annotated[str, typer.Argument(help="Name of a format (`qad data formats`), or auto.")]
+
+
+@app.command("import")
+def import_(
+    format: Public,
+    file: Annotated[list[Path], typer.Argument(help="The public file, or several of one kind.")],
+    out: Out,
+    process: Annotated[str | None, typer.Option(help="Name of the process, where the file does not say.",
+                                                show_default=False)] = None,
+    label: Annotated[int | None, typer.Option(help="0 background, 1 signal, where the file does not say.",
+                                              show_default=False)] = None,
+    labels: Annotated[Path | None, typer.Option(help="Text file with a 0 or 1 for each event: the key of a black box.",
+                                                show_default=False)] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a public file into qad's own format, in constant memory; every other command takes the public file too.
+
+    Example:  qad data import top-tagging train.h5 -o top.h5
+
+    Example:  qad data import auto ttbar_background.csv -o ttbar.h5 --process ttbar --label 0
+    """
+    from qad.data.convert import import_file
+
+    with resumable(), progress("events") as bar:
+        done = import_file(None if format == "auto" else format, file, out, process=process, label=label, labels=labels,
+                           overwrite=overwrite, progress=row(bar, "import"))
+    _converted(done, as_json)
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Sample, ours or public.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="File to write; its ending is the format's.")],
+    format: Annotated[str, typer.Option("--format", help="Name of a format: see `qad data formats`.")],
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a sample in a public format, so that other people's code reads it.
+
+    Example:  qad data export qcd.h5 -o qcd.root --format jetclass
+
+    Example:  qad data export qcd.h5 -o qcd.parquet --format parquet
+    """
+    from qad.data.convert import export_file
+
+    with resumable(), progress("events") as bar:
+        done = export_file(file, format, out, overwrite=overwrite, progress=row(bar, "export"))
+    _converted(done, as_json)
+
+
+def _converted(done: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**vars(done), "out": str(done.out)}))
+    else:
+        print(f"{done.out}: {done.events:,} events, {done.bytes / 1e6:.1f} MB, in {done.seconds:.1f} s; format {done.format}; "
+              f"fingerprint {done.fingerprint[:16]}…")
+
+
+@app.command("get")
+def get(
+    name: Annotated[str | None, typer.Argument(help="A data set, or one file of it: jetnet/t.hdf5. [default: list them]",
+                                               show_default=False)] = None,
+    folder: Annotated[Path | None, typer.Option("-o", "--out", help="Folder. [default: of the data set's name in $QAD_DATA or "
+                                                "~/.cache/qad]", show_default=False)] = None,
+) -> None:
+    """Download a public data set: only when asked, from a pinned place, resumed where cut off, checked.
+
+    Example:  qad data get jetnet/t.hdf5
+    """
+    from qad.data import download
+
+    if name is None:
+        for record in download.records().values():
+            licence = record.licence or "licence: see the record"
+            print(f"{record.name:<18} {record.title} ({record.paper}; {licence}; format {record.format or 'none'})")
+            for file in record.files:
+                size = f"{file.size / 1e6:,.0f} MB" if file.size else "size unknown"
+                print(f"{'':<18}   {file.name or file.key or 'all files of record ' + file.record}: {file.holds} ({size})")
+        return
+    with resumable(), progress("bytes") as bar:
+        rows: dict[str, Any] = {}
+
+        def told(file: Any, done: int, total: int | None) -> None:
+            rows.setdefault(str(file), row(bar, str(file)))(done, total)
+
+        found = download.get(name, folder, progress=told)
+    for file in found:
+        how = "was there" if file.was_there else "fetched"
+        print(f"{file.path}: {how}, {'checksum holds' if file.checked else 'md5 ' + file.md5}")
+
+
+@app.command("show")
+def show(
+    file: Annotated[Path, typer.Argument(help="Sample, ours or public.")],
+    index: Annotated[int, typer.Option("-i", "--index", min=0, help="Which event, from 0.")] = 0,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Picture: .png, .svg or .pdf.")] = Path("event.png"),
+) -> None:
+    """Draw a jet (η–φ, Lund plane, image), an event with its objects, or features among those of other events.
+
+    Example:  qad data show top.h5 -i 3 -o jet.png
+    """
+    from qad.report.display import show as draw
+
+    print(draw(file, index, out))
+
+
+@app.command("validate")
+def validate(
+    a: Annotated[Path, typer.Argument(help="The reference.")],
+    b: Annotated[Path, typer.Argument(help="The sample to hold against it.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Page to write.")] = Path("comparison.html"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare two samples: histograms with ratios, Wasserstein and Kolmogorov–Smirnov distances, a verdict, as one page.
+
+    Example:  qad data validate published.csv simulated.h5 -o comparison.html
+    """
+    from qad.report.comparison import validate as compare
+
+    with progress("observables") as bar:
+        page, found = compare(a, b, out, progress=row(bar, "compare"))
+    if as_json:
+        print(json.dumps({"page": str(page), **found.as_dict()}))
+        return
+    print(found.verdict)
+    print(page.resolve())
+
+
+@app.command("vary")
+def vary(
+    file: Annotated[Path, typer.Argument(help="The nominal sample.")],
+    what: Annotated[str, typer.Option("--what", help="jet-energy-scale, jet-energy-resolution or met-smearing.")],
+    parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE, such as shift=0.02.")] = [],  # noqa: B006
+    folder: Annotated[Path | None, typer.Option("-o", "--out", help="Folder. [default: beside the sample]",
+                                                show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the smearing.")] = 0,
+    drop_stale: Annotated[bool, typer.Option("--drop-stale", help="Leave out what cannot be worked out anew.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the systematic twins of a sample: the same events with jets or missing momentum moved up and down.
+
+    Example:  qad data vary dijets.h5 --what jet-energy-scale -p shift=0.02
+    """
+    from qad.data import systematics
+
+    chosen = systematics.get(what, **parameters(parameter))
+    with resumable(), progress("events") as bar:
+        told = row(bar, what)
+        paths = systematics.vary_file(file, chosen, folder, seed=seed, drop_stale=drop_stale, overwrite=overwrite,
+                                      progress=lambda done: told(done, None))
+    for direction, path in paths.items():
+        print(f"{path}: {what}, {direction}")
+
+
+@app.command("cluster")
+def cluster(
+    file: Annotated[Path, typer.Argument(help="Whole events, such as a low-level LHC Olympics file.")],
+    out: Out,
+    select: Annotated[list[str], typer.Option("-s", "--select", help="NAME=VALUE of the selection, such as pt_min=1200.")]
+    = [],  # noqa: B006
+    overwrite: Overwrite = False,
+) -> None:
+    """Cluster whole events into dijets, as `qad simulate dijets` does: m_jj, both jets' constituents, τ21.
+
+    Example:  qad data cluster events_anomalydetection_v2.h5 -o dijets.h5
+    """
+    from qad.simulation import cluster_file
+
+    with resumable(), progress("events") as bar:
+        n = cluster_file(file, out, selection=parameters(select), overwrite=overwrite, progress=row(bar, "cluster"))
+    print(f"{out}: {n:,} dijet events")

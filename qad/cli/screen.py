@@ -80,14 +80,14 @@ def progress(unit: str) -> Iterator[Any]:
             bar.stop()
 
 
-def row(bar: Any, name: str) -> Callable[[int, int], None]:
+def row(bar: Any, name: str) -> Callable[[int, int | None], None]:
     """A row of the progress display that appears with the first thing it is told."""
     task = None
 
-    def update(done: int, total: int) -> None:
+    def update(done: int, total: int | None) -> None:
         nonlocal task
         bar.start()
-        task = bar.add_task(name) if task is None else task
+        task = bar.add_task(name, total=total) if task is None else task
         bar.update(task, completed=done, total=total)
 
     return update

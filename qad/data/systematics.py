@@ -16,7 +16,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ import numpy as np
 from qad.data.derived import Change, jet_columns, met_column, objects_of
 from qad.data.sample import Fingerprint, Sample
 from qad.data.store import SampleWriter, iter_chunks
-from qad.errors import InputError
+from qad.errors import InputError, did_you_mean
 
 #: Random numbers are drawn in blocks of events, each with its own seed: a file in chunks gives the same bits as the whole.
 BLOCK = 10_000
@@ -301,3 +301,18 @@ def vary_file(file: str | Path, systematic: Systematic, folder: str | Path | Non
             if writer.meta is not None:
                 writer.meta["variation"]["nominal"] = hasher.hexdigest()
     return paths
+
+
+NAMES: dict[str, type[Systematic]] = {"jet-energy-scale": JetEnergyScale, "jet-energy-resolution": JetEnergyResolution,
+                                      "met-smearing": MetSmearing}
+
+
+def get(name: str, **parameters: Any) -> Systematic:
+    """The variation called ``name``. Raises :class:`InputError` for an unknown name or parameter."""
+    if name not in NAMES:
+        raise InputError(did_you_mean(name, NAMES, "systematic variation"))
+    known = [f.name for f in fields(NAMES[name])]  # type: ignore[arg-type]
+    for parameter in parameters:
+        if parameter not in known:
+            raise InputError(did_you_mean(parameter, known, f"parameter of {name}"))
+    return NAMES[name](**parameters)
