@@ -51,8 +51,9 @@ class _Sheet:
         self.foot = 0.12 + 0.2 * len(lines)
         self.width, self.height = width, height + self.foot
         self.figure = Figure(figsize=(self.width, self.height))
-        self.figure.text(0.25 / self.width, 1 - 0.12 / self.height, title, fontsize=14, va="top")
-        self.figure.text(0.25 / self.width, 0.1 / self.height, "\n".join(lines), fontsize=10, color="#444444", va="bottom")
+        self.figure.text(0.25 / self.width, 1 - 0.12 / self.height, title, fontsize=14, va="top", parse_math=False)
+        self.figure.text(0.25 / self.width, 0.1 / self.height, "\n".join(lines), fontsize=10, color="#444444", va="bottom",
+                         parse_math=False)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Axes:
         return self.figure.add_axes((x / self.width, (y + self.foot) / self.height, width / self.width, height / self.height))
@@ -237,7 +238,7 @@ def _write(ax: Axes, found: Iterator[_Label]) -> None:
         taken = np.concatenate([taken, options[best : best + 1]])
         lead = {"arrowstyle": "-", "color": label.colour, "linewidth": 0.7} if far[best] > 8 else None
         ax.annotate(label.text, label.at, centre[best] - (x, y), textcoords="offset points", ha="center", va="center",
-                    color=label.colour, fontsize=10.5, fontweight="bold", arrowprops=lead)
+                    color=label.colour, fontsize=10.5, fontweight="bold", arrowprops=lead, parse_math=False)
 
 
 def _table(ax: Axes, items: Sequence[Item], colours: dict[str, tuple[str, str]], most: int = 20) -> None:
@@ -257,6 +258,7 @@ def _table(ax: Axes, items: Sequence[Item], colours: dict[str, tuple[str, str]],
     for (row, column), cell in table.get_celld().items():
         cell.set_edgecolor("#cccccc")
         cell.PAD = 0.02
+        cell.get_text().set_parse_math(False)
         if row and not column:
             cell.get_text().set(color=colours[items[row - 1].label][0], fontweight="bold")
     ax.set_title("GeV, rad" if len(items) <= most else f"GeV, rad; the first {most} of {len(items)}", fontsize=12)
@@ -283,13 +285,14 @@ def features(record: Features, most: int = 60) -> Figure:
         place.plot(record.percentile[row], row, "o", color=colour, markersize=8, clip_on=False, zorder=3)
         shown = ((1.05, f"{value:.4g} {record.units[row]}", "black"), (1.42, f"median {np.median(column):.4g}", "#777777"))
         for x, text, shade in shown:
-            place.annotate(text, (x, row), xycoords=place.get_yaxis_transform(), va="center", fontsize=10, color=shade)
+            place.annotate(text, (x, row), xycoords=place.get_yaxis_transform(), va="center", fontsize=10, color=shade,
+                           parse_math=False)
     for low, high, shade in ((2.5, 97.5, "#f0f0f0"), (16, 84, "#e0e0e0")):
         place.axvspan(low, high, color=shade, zorder=0, linewidth=0)
     place.axvline(50, color=GREY, linewidth=1)
     place.set(xlim=(0, 100), xlabel="percentile (bands: 68 %, 95 %)", yticks=[])
     spread.set(xticks=[], xlabel="distribution (central 99 %); red: this event")
-    spread.set_yticks(range(n), record.names[:n])
+    spread.set_yticks(range(n), record.names[:n], parse_math=False)
     for ax in (spread, place):
         ax.set_ylim(n - 0.4, -0.6)
     return sheet.figure
