@@ -184,6 +184,17 @@ class MetSmearing(Systematic):
         return _Moved(particles, visible=False)
 
 
+def choose(*, jes: float | None = None, jer: float | None = None, met: float | None = None) -> Systematic:
+    """The systematic that one number stands for: a shift of the jet energy scale (0.02), a factor on its resolution (1.1), a
+    width of MET [GeV]. Raises :class:`InputError` for none or several: one sample's twins differ in one thing."""
+    given = {k: v for k, v in (("jes", jes), ("jer", jer), ("met", met)) if v is not None}
+    if len(given) != 1:
+        raise InputError("expected one of --jes 0.02, --jer 1.1 and --met 10; got "
+                         f"{', '.join(f'--{k}' for k in given) or 'none'}")
+    (name, value), = given.items()
+    return {"jes": JetEnergyScale, "jer": JetEnergyResolution, "met": MetSmearing}[name](value)
+
+
 def _no_jets(sample: Sample) -> InputError:
     return InputError(f"{sample!r} holds no momenta of jets: expected jets with constituents, or events with objects such as "
                       "'jet', 'b1', 'j1'")

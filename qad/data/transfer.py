@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import time
@@ -162,6 +163,8 @@ class Server:
                     done += len(block)
                     if progress is not None:
                         progress(part.name.removesuffix(".part"), done, total)
+                out.flush()
+                os.fsync(out.fileno())
         except OSError as error:
             raise InputError(f"writing {part} failed: {error.strerror}; what came is kept, the same command goes on from "
                              "there") from None

@@ -167,6 +167,15 @@ def test_a_file_that_changed_meanwhile_starts_again(server, known, tmp_path):
     assert server.asked[-1][2] == '"other"'
 
 
+def test_a_file_of_another_length_is_not_continued(server, known, tmp_path):
+    server.body, server.cuts, server.etag = bytes(len(BODY) + 1), [HALF], None
+    with pytest.raises(InputError):
+        fetch(server, tmp_path, tries=1)
+    server.body, seen = BODY, []
+    assert fetch(server, tmp_path, progress=lambda *a: seen.append(a))[0].path.read_bytes() == BODY
+    assert seen[0][1] < HALF  # not a byte was added to what came of the other
+
+
 @pytest.mark.parametrize("left", [bytes(HALF), bytes(len(BODY)), bytes(len(BODY) + 5), BODY[:7]])
 def test_rubbish_that_an_earlier_call_left(server, known, tmp_path, left):
     (tmp_path / "events.h5.part").write_bytes(left)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qad.data import Sample, read
 from qad.data.kinematics import cartesian, delta_r, eta_phi, invariant_mass, opening_angle
-from qad.data.systematics import BLOCK, JetEnergyResolution, JetEnergyScale, MetSmearing, vary_file
+from qad.data.systematics import BLOCK, JetEnergyResolution, JetEnergyScale, MetSmearing, choose, vary_file
 from qad.errors import InputError
 from tests.conftest import toy_jets
 
@@ -186,6 +186,19 @@ def test_whole_events_are_no_jets():
         JetEnergyResolution().twins(events)
 
 
+def test_one_jet_of_a_dijet():
+    """A common scale moves m_jj as well; a resolution moves this jet by a known, the other by an unknown amount."""
+    from qad.data.slots import object_of
+
+    events = dijets()
+    one = Sample(**{**vars(object_of(events, "j1")), "extras": {k: events.extras[v] for k, v in (
+        ("event", "event"), ("m_jj", "m_jj"), ("jet_pt", "j1_pt"), ("jet_mass", "j1_mass"))}})
+    up = JetEnergyScale(0.1).twins(one)["up"]
+    np.testing.assert_allclose(up.extras["m_jj"], JetEnergyScale(0.1).twins(events)["up"].extras["m_jj"], rtol=1e-5)
+    with pytest.raises(InputError, match="would leave m_jj as before"):
+        JetEnergyResolution().twins(one)
+
+
 def test_features_alone_follow_a_common_scale():
     """The arrays of CATHODE: masses scale, τ21 stays; a resolution needs the jets."""
     sample = Sample(np.zeros((5, 0, 4)), np.full((5, 4), 0.5), ("m_light", "dm", "tau21_light", "tau21_heavy"),
@@ -292,12 +305,19 @@ def test_nothing_to_vary(systematic, sample, message):
     (lambda: JetEnergyResolution(0.9), "factor: expected a number from 1"),
     (lambda: JetEnergyResolution(constant=-1), "constant"),
     (lambda: MetSmearing(-1.0), "sigma: expected a number from 0"),
+    (lambda: choose(), "expected one of --jes 0.02, --jer 1.1 and --met 10; got none"),
+    (lambda: choose(jes=0.1, met=3.0), "got --jes, --met"),
     (lambda: JetEnergyScale().vary(jets(5), "sideways"), "expected 'up' or 'down'"),
     (lambda: JetEnergyScale().vary(jets(5), "up", seed=-1), "whole number from 0 as seed"),
 ])
 def test_settings_that_make_no_sense(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_one_number_stands_for_a_systematic():
+    assert choose(jes=0.05) == JetEnergyScale(0.05) and choose(met=7.0) == MetSmearing(7.0)
+    assert choose(jer=1.2) == JetEnergyResolution(1.2)
 
 
 def test_files_in_chunks_are_the_twins_of_the_whole(tmp_path):
