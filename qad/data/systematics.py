@@ -12,17 +12,17 @@ the objects are worked out again, those that would be stale are refused (or left
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from qad.data.derived import Change, jet_columns, met_column, objects_of
+from qad.data.derived import jet_columns, met_column
+from qad.data.moved import Moved, jet_pt, push, rebuilt, scaled
 from qad.data.sample import Fingerprint, Sample
 from qad.data.store import SampleWriter, iter_chunks
 from qad.errors import InputError, did_you_mean
@@ -64,20 +64,11 @@ class Systematic(ABC):
             told["after"] = sample.meta["variation"]
         draw = _Draw(int(seed), first, len(sample))
         sign = 0 if self.one_sided and direction == "down" else DIRECTIONS[direction]
-        return _rebuilt(sample, self._moved(sample, sign, draw), told, drop_stale)
+        return rebuilt(sample, self._moved(sample, sign, draw), told, drop_stale)
 
     @abstractmethod
-    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> _Moved:
+    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> Moved:
         """What the change does to the particles of ``sample``; ``sign`` is +1, -1, or 0 for nothing."""
-
-
-@dataclass(frozen=True)
-class _Moved:
-    particles: np.ndarray  # (n, p, 4) float64, columns where they were
-    factors: np.ndarray | None = None  # (n, jets) of the energy of each of jet_columns
-    alike: bool = False  # whether all jets of an event have the same factor, also those that are not in the sample
-    visible: bool = True  # whether more than MET changes
-    features: Mapping[str, np.ndarray] = field(default_factory=dict)  # that are known without particles
 
 
 @dataclass(frozen=True)
@@ -112,12 +103,12 @@ class JetEnergyScale(Systematic):
         if isinstance(self.shift, bool) or not isinstance(self.shift, int | float) or not -0.9 <= self.shift <= 0.9:
             raise InputError(f"shift: expected a number from -0.9 to 0.9 (0.02 is 2 %), got {self.shift!r}")
 
-    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> _Moved:
+    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> Moved:
         jets = jet_columns(sample)
         if not jets and (sample.particles.shape[1] or not sample.feature_names):
             raise _no_jets(sample)
         factors = np.full((len(sample), max(len(jets), 1)), 1 + sign * self.shift)
-        return _Moved(_scaled(sample, jets, factors), factors, alike=True)
+        return Moved(scaled(sample, jets, factors), factors, alike=True)
 
 
 @dataclass(frozen=True)
@@ -145,14 +136,14 @@ class JetEnergyResolution(Systematic):
         pt = np.maximum(pt, 1e-6)
         return np.sqrt((self.noise / pt) ** 2 + self.stochastic**2 / pt + self.constant**2)
 
-    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> _Moved:
+    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> Moved:
         jets = jet_columns(sample)
         if not jets:
             raise _no_jets(sample)
-        pt = np.stack([_jet_pt(sample, name, columns) for name, columns in jets], axis=1)
+        pt = np.stack([jet_pt(sample, name, columns) for name, columns in jets], axis=1)
         width = sign * self.sigma(pt) * np.sqrt(self.factor**2 - 1)
         factors = np.maximum(1 + width * draw(len(jets)), 0.01)
-        return _Moved(_scaled(sample, jets, factors), factors)
+        return Moved(scaled(sample, jets, factors), factors)
 
 
 @dataclass(frozen=True)
@@ -170,7 +161,7 @@ class MetSmearing(Systematic):
         _from_zero("sigma", self.sigma)
         _from_zero("relative", self.relative)
 
-    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> _Moved:
+    def _moved(self, sample: Sample, sign: int, draw: _Draw) -> Moved:
         column, particles = met_column(sample), sample.particles.astype(np.float64)
         if column is None and ("met" not in sample.feature_names or sample.particles.shape[1]):
             raise InputError(f"{sample!r} has no missing transverse energy to smear: expected events with an object 'met', or "
@@ -179,106 +170,14 @@ class MetSmearing(Systematic):
         kick = sign * np.hypot(self.sigma, self.relative * met)[:, None] * draw(2)
         if column is None:  # along and across it
             smeared = np.where((kick != 0).any(1), np.hypot(met + kick[:, 0], kick[:, 1]), met)
-            return _Moved(particles, visible=False, features={"met": smeared.astype(np.float32)})
-        _add(particles[:, column], kick)
-        return _Moved(particles, visible=False)
-
-
-def choose(*, jes: float | None = None, jer: float | None = None, met: float | None = None) -> Systematic:
-    """The systematic that one number stands for: a shift of the jet energy scale (0.02), a factor on its resolution (1.1), a
-    width of MET [GeV]. Raises :class:`InputError` for none or several: one sample's twins differ in one thing."""
-    given = {k: v for k, v in (("jes", jes), ("jer", jer), ("met", met)) if v is not None}
-    if len(given) != 1:
-        raise InputError("expected one of --jes 0.02, --jer 1.1 and --met 10; got "
-                         f"{', '.join(f'--{k}' for k in given) or 'none'}")
-    (name, value), = given.items()
-    return {"jes": JetEnergyScale, "jer": JetEnergyResolution, "met": MetSmearing}[name](value)
+            return Moved(particles, visible=False, features={"met": smeared.astype(np.float32)})
+        push(particles[:, column], kick)
+        return Moved(particles, visible=False)
 
 
 def _no_jets(sample: Sample) -> InputError:
     return InputError(f"{sample!r} holds no momenta of jets: expected jets with constituents, or events with objects such as "
                       "'jet', 'b1', 'j1'")
-
-
-def _jet_pt(sample: Sample, name: str, columns: np.ndarray) -> np.ndarray:
-    if f"{name}_pt" in sample.extras:
-        return sample.extras[f"{name}_pt"].astype(np.float64)
-    p = sample.particles[:, columns].astype(np.float64)
-    pt = np.hypot((p[..., 0] * np.cos(p[..., 2])).sum(1), (p[..., 0] * np.sin(p[..., 2])).sum(1))
-    if (pt < 0.5 * p[..., 0].sum(1)).any():
-        raise InputError(f"{sample!r} is not of single jets, for the momenta of an entry's particles cancel: find jets in it "
-                         "first")
-    return pt
-
-
-def _scaled(sample: Sample, jets: list[tuple[str, np.ndarray]], factors: np.ndarray) -> np.ndarray:
-    """Particles with jet k at ``factors[:, k]`` times its energy, MET balanced; float64."""
-    particles = sample.particles.astype(np.float64)
-    recoil = np.zeros((len(sample), 2))
-    for k, (_, columns) in enumerate(jets):
-        f = factors[:, k, None]
-        p = particles[:, columns]
-        gained = (f - 1) * p[..., 0]
-        recoil -= np.stack([(gained * np.cos(p[..., 2])).sum(1), (gained * np.sin(p[..., 2])).sum(1)], axis=1)
-        particles[:, columns, 0] *= f
-        particles[:, columns, 3] *= f
-    met = met_column(sample)
-    if met is not None:
-        _add(particles[:, met], recoil)
-    return particles
-
-
-def _add(met: np.ndarray, kick: np.ndarray) -> None:
-    """``kick`` (n, 2) = px, py [GeV] onto ``met`` (n, 4), in place; where there is none, no bit changes."""
-    moved = (kick != 0).any(1)
-    x = met[:, 0] * np.cos(met[:, 2]) + kick[:, 0]
-    y = met[:, 0] * np.sin(met[:, 2]) + kick[:, 1]
-    met[moved, 0], met[moved, 2] = np.hypot(x, y)[moved], np.arctan2(y, x)[moved]
-
-
-def _sorted(particles: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """``particles`` in descending pT among objects of one kind, and the order ``(n, p)`` that does it.
-
-    b1 and b2 are of one kind; j1 and j2 keep their names, for features speak of them.
-    """
-    slots = sample.meta.get("slots")
-    kinds = np.array([re.sub(r"^(b|bjet)\d+$", r"\1", s) for s in slots] if slots else [""] * particles.shape[1])
-    order = np.tile(np.arange(particles.shape[1]), (len(particles), 1))
-    for kind in dict.fromkeys(kinds.tolist()):
-        columns = np.flatnonzero(kinds == kind)
-        pt = particles[:, columns, 0]
-        if (np.diff(pt, axis=1) > 0).any():  # most changes leave the order as it was
-            order[:, columns] = columns[np.argsort(-pt, axis=1, kind="stable")]
-    return np.take_along_axis(particles, order[..., None], axis=1), order
-
-
-def _rebuilt(sample: Sample, moved: _Moved, told: dict[str, Any], drop_stale: bool) -> Sample:
-    """``sample`` after the change, in descending pT again, with every column that follows from its objects."""
-    particles, order = _sorted(moved.particles.astype(np.float32), sample)
-    factor = moved.factors[:, 0] if moved.factors is not None else None
-    change = Change(objects_of(sample, sample.particles), objects_of(sample, particles, moved.factors), visible=moved.visible,
-                    jet=factor if "slots" not in sample.meta else None, jets=factor if moved.alike else None)
-    table = dict(zip(sample.feature_names, sample.features.T, strict=True))
-    units = dict(zip(sample.feature_names, sample.feature_units, strict=True))
-    features = {n: moved.features[n] if n in moved.features else change.column(n, table, units[n]) for n in table}
-    extras = {n: change.column(n, sample.extras) for n in sample.extras}
-    stale = [n for n, column in (*features.items(), *extras.items()) if column is None]
-    if stale and not drop_stale:
-        raise InputError(f"{told['systematic']} would leave {', '.join(stale)} as before the change, for qad does not know how "
-                         "that follows from the objects; add --drop-stale (drop_stale=True) to leave it out")
-    kept = {n: column for n, column in features.items() if column is not None}
-    return Sample(
-        particles=particles,
-        features=np.stack(list(kept.values()), axis=1) if kept else None,
-        feature_names=tuple(kept),
-        feature_units=tuple(units[n] for n in kept),
-        label=sample.label,
-        process=sample.process,
-        weight=sample.weight,
-        particle_extras={k: np.take_along_axis(v, order, axis=1) for k, v in sample.particle_extras.items()},
-        extras={n: column for n, column in extras.items() if column is not None},
-        meta={**sample.meta, "variation": told | ({"left_out": stale} if stale else {})},
-    )
 
 
 def vary_file(file: str | Path, systematic: Systematic, folder: str | Path | None = None, *, seed: int = 0,

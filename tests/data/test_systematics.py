@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qad.data import Sample, read
 from qad.data.kinematics import cartesian, delta_r, eta_phi, invariant_mass, opening_angle
-from qad.data.systematics import BLOCK, JetEnergyResolution, JetEnergyScale, MetSmearing, choose, vary_file
+from qad.data.systematics import BLOCK, JetEnergyResolution, JetEnergyScale, MetSmearing, get, vary_file
 from qad.errors import InputError
 from tests.conftest import toy_jets
 
@@ -305,8 +305,8 @@ def test_nothing_to_vary(systematic, sample, message):
     (lambda: JetEnergyResolution(0.9), "factor: expected a number from 1"),
     (lambda: JetEnergyResolution(constant=-1), "constant"),
     (lambda: MetSmearing(-1.0), "sigma: expected a number from 0"),
-    (lambda: choose(), "expected one of --jes 0.02, --jer 1.1 and --met 10; got none"),
-    (lambda: choose(jes=0.1, met=3.0), "got --jes, --met"),
+    (lambda: get("jet-energy-scal"), "did you mean 'jet-energy-scale'"),
+    (lambda: get("jet-energy-scale", shif=0.1), "did you mean 'shift'"),
     (lambda: JetEnergyScale().vary(jets(5), "sideways"), "expected 'up' or 'down'"),
     (lambda: JetEnergyScale().vary(jets(5), "up", seed=-1), "whole number from 0 as seed"),
 ])
@@ -315,9 +315,9 @@ def test_settings_that_make_no_sense(make, message):
         make()
 
 
-def test_one_number_stands_for_a_systematic():
-    assert choose(jes=0.05) == JetEnergyScale(0.05) and choose(met=7.0) == MetSmearing(7.0)
-    assert choose(jer=1.2) == JetEnergyResolution(1.2)
+def test_names_of_systematics():
+    assert get("jet-energy-scale", shift=0.05) == JetEnergyScale(0.05) and get("met-smearing") == MetSmearing()
+    assert get("jet-energy-resolution", factor=1.2) == JetEnergyResolution(1.2)
 
 
 def test_files_in_chunks_are_the_twins_of_the_whole(tmp_path):
