@@ -26,7 +26,7 @@ class Moved:
 
 
 def jet_pt(sample: Sample, name: str, columns: np.ndarray) -> np.ndarray:
-    """pT [GeV] of a jet, ``(n,)``: the recorded one, or that of its constituents. Raises :class:`InputError` if they are no jet."""
+    """pT [GeV] of a jet, ``(n,)``: the recorded one, or that of its constituents. Raises :class:`InputError` for no jet."""
     if f"{name}_pt" in sample.extras:
         return sample.extras[f"{name}_pt"].astype(np.float64)
     p = sample.particles[:, columns].astype(np.float64)
