@@ -6,10 +6,16 @@ from qad.simulation import cards
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
 from qad.simulation import generate
 
+JETCLASS = ["h4q", "hbb", "hcc", "hgg", "hqql", "qcd", "tbl", "tbqq", "wqq", "zqq"]  # the ten of arXiv:2202.03772
+
 
 def test_every_process_of_the_issue_has_a_card():
-    assert cards.processes("jets") == ["higgs_bb", "qcd", "svj", "top", "w", "z"]
+    jets = {"higgs_bb", "qcd", "svj", "top", "w", "z", "svj_aachen", "qcd_aachen", "dark_shower", "dark_photon"}
+    assert jets <= set(cards.processes("jets"))
+    assert [p for p in cards.processes("jets") if p.startswith("jetclass_")] == [f"jetclass_{c}" for c in JETCLASS]
     assert cards.processes("events") == ["heavy_higgs", "ttbar"]
+    assert cards.processes("dijets") == ["dijet_qcd", "qstar_qw", "wkk_wr", "wprime_bt", "wprime_xy", "wprime_xy_qqq", "x_yy",
+                                         "y_hh", "zprime_tt"]
 
 
 @pytest.mark.parametrize("process", cards.processes())
@@ -41,6 +47,10 @@ def test_a_process_without_cross_section_is_an_error():
         ("svj", {"r_inv": "much"}, "expected a number"),
         ("svj", {"r_inv": 1.5}, "0 <= r_inv < 1"),
         ("svj", {"m_dark": 1500}, "m_dark"),
+        ("svj_aachen", {"r_inv": 1}, "0 <= r_inv < 1"),
+        ("dark_photon", {"alpha_dark": 0}, "0 < alpha_dark <= 1"),
+        ("dark_photon", {"m_photon": 400}, "m_photon: expected 1 to 250 GeV"),
+        ("dark_photon", {"m_quark": 0}, "m_quark: expected 0.1 to 250 GeV"),
         ("heavy_higgs", {"m_h": 100}, "above the top-pair threshold"),
     ],
 )
@@ -66,3 +76,33 @@ def test_semi_visible_branching_fractions_add_up():
 def test_seeds_are_pythias_and_differ():
     seeds = {generate.chunk_seed("qcd", s, c) for s in range(20) for c in range(20)}
     assert len(seeds) == 400 and all(1 <= s <= generate.LARGEST_SEED for s in seeds)
+
+
+def test_a_card_can_move_the_window_of_its_selection():
+    from dataclasses import fields
+
+    from qad.simulation.produce import KINDS
+
+    assert cards.load_card("qcd").cuts == {}
+    assert cards.load_card("svj_aachen").cuts == cards.load_card("qcd_aachen").cuts == {"pt_min": 150.0, "pt_max": 300.0}
+    assert cards.load_card("jetclass_hbb").cuts == {"pt_min": 500.0, "pt_max": 1000.0}
+    for process in cards.processes():
+        card = cards.load_card(process)
+        selection = KINDS[card.header["kind"]]
+        assert set(card.cuts) <= {f.name for f in fields(selection) if f.type in (float, "float")}, process
+
+
+def test_products_and_particle_columns_of_a_card():
+    assert cards.load_card("top").products == (1, 2, 3, 4, 5, 6) and cards.load_card("top").leptons is None
+    assert cards.load_card("top").particle_extras == {"pdg_id": "int32"}
+    semileptonic = cards.load_card("jetclass_hqql")
+    assert semileptonic.products == (1, 2, 3, 4, 5, 11, 13) and semileptonic.leptons == 1 and semileptonic.resonance == 25
+    assert semileptonic.particle_extras == {"pdg_id": "int32", "charge": "int8"}
+    assert cards.load_card("jetclass_hgg").products == (21,)
+    assert "PartonLevel:MPI = 1" in cards.load_card("jetclass_hgg", mpi=1).commands
+
+
+def test_a_proxy_says_so():
+    for process in ("x_yy", "wkk_wr", "wprime_bt"):
+        assert "proxy" in cards.load_card(process).header["title"]
+    assert "substitute" in cards.load_card("dark_shower").header["title"]

@@ -32,13 +32,14 @@ def test_the_qcd_mass_spectrum_falls(real_jets):
     assert (np.diff(counts) < 0).all()
 
 
-def test_window_and_labels(real_jets):
-    for process, jets in real_jets.items():
-        assert ((jets.extras["jet_pt"] > 550) & (jets.extras["jet_pt"] < 650)).all()
-        assert (np.abs(jets.extras["jet_eta"]) < 2).all()
-        assert set(jets.label) == {0 if process == "qcd" else 1} and set(jets.process) == {process}
-        invisible = np.isin(np.abs(jets.particle_extras["pdg_id"]), [12, 14, 16, 51, 53])
-        assert not invisible.any() and (np.abs(jets.particle_extras["pdg_id"]) < 4_900_000).all()
+@pytest.mark.parametrize("process", ["qcd", "svj", *MASSES])
+def test_window_and_labels(real_jets, process):
+    jets = real_jets[process]
+    assert ((jets.extras["jet_pt"] > 550) & (jets.extras["jet_pt"] < 650)).all()
+    assert (np.abs(jets.extras["jet_eta"]) < 2).all()
+    assert set(jets.label) == {0 if process == "qcd" else 1} and set(jets.process) == {process}
+    invisible = np.isin(np.abs(jets.particle_extras["pdg_id"]), [12, 14, 16, 51, 53])
+    assert not invisible.any() and (np.abs(jets.particle_extras["pdg_id"]) < 4_900_000).all()
 
 
 def hard_decay(process, resonance, **options):
