@@ -14,8 +14,8 @@ from qad.report.display import JET_SLOT
 NUMBERS = ("event",)
 #: Objects of a repeated slot that are looked at one by one, the hardest first.
 LEADING = 2
-#: What the particles of a jet say that an extra may have said already.
-FROM_EXTRAS = {"pT": "jet_pt", "η": "jet_eta", "φ": "jet_phi", "mass": "jet_mass"}
+#: What the particles of a jet say that an extra ``jet_pt``, ``j1_pt`` … may have said already.
+FROM_EXTRAS = {"pT": "pt", "η": "eta", "φ": "phi", "mass": "mass"}
 
 
 class Column(NamedTuple):
@@ -41,12 +41,15 @@ def observables(sample: Sample) -> dict[str, Column]:
     if "slots" in sample.meta:
         columns |= _objects(sample)
     elif sample.particles.shape[1]:
-        said = [what for what, extra in FROM_EXTRAS.items() if extra in sample.extras]
-        columns |= {name: column for name, column in _jets(sample).items() if name not in said}
+        columns |= _unsaid(_jets(sample), sample, "jet")
     for name, (unit, values) in columns.items():
         if not np.isfinite(values).all():
             columns[name] = Column(unit, np.where(np.isfinite(values), values, np.nan))
     return columns
+
+
+def _unsaid(columns: dict[str, Column], sample: Sample, jet: str) -> dict[str, Column]:
+    return {name: column for name, column in columns.items() if f"{jet}_{FROM_EXTRAS.get(name)}" not in sample.extras}
 
 
 def _charged(sample: Sample) -> np.ndarray | None:
@@ -91,7 +94,8 @@ def _objects(sample: Sample) -> dict[str, Column]:
         mine = np.flatnonzero(slots == slot)
         part, present = sample.particles[:, mine].astype(np.float64), sample.present[:, mine]
         if JET_SLOT.fullmatch(slot) and len(mine) > 1:
-            columns |= {f"{slot} {name}": column for name, column in _jets(_only(sample, mine)).items()}
+            found = _unsaid(_jets(_only(sample, mine)), sample, slot)
+            columns |= {f"{slot} {name}": column for name, column in found.items()}
             continue
         if len(mine) > 1:
             columns[f"number of {slot}"] = Column("", present.sum(1).astype(np.float64))

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from qad.report.comparison import Comparison, Observable
 
+#: At most so many observables are drawn, those with the most significant differences.
+MOST_PICTURES = 60
 #: Okabe and Ito's blue and vermilion, told apart by everyone; grey that is read on white and on black.
 A, B, GREY = "#0072b2", "#d55e00", "#808080"
 
@@ -98,7 +100,8 @@ def page(found: Comparison) -> str:
         "p_all": _p(min(o.p_value * len(found.observables), 1.0)), "ks": f"{o.ks:.4f}", "ks_chance": f"{o.ks_chance:.4f}",
         "w": f"{o.wasserstein:.4g}", "w_chance": f"{o.wasserstein_chance:.2g}", "w_95": f"{o.wasserstein_chance_95:.2g}",
         "in_sd": "–" if o.in_sd is None else f"{o.in_sd:.4f}",
-        "mean": [f"{x:.4g}" for x in o.mean], "sd": [f"{x:.3g}" for x in o.sd], "picture": _svg(overlay(o), f"observable {i}"),
+        "mean": [f"{x:.4g}" for x in o.mean], "sd": [f"{x:.3g}" for x in o.sd],
+        "picture": _svg(overlay(o), f"observable {i}") if i < MOST_PICTURES else None,
     } for i, o in enumerate(found.observables)]
     record = found.as_dict()
     for o in record["observables"]:

@@ -46,7 +46,9 @@ class _Sheet:
     """A figure with a title above, notes below, and axes placed between them in inches."""
 
     def __init__(self, title: str, notes: str, width: float, height: float) -> None:
-        lines = textwrap.wrap(notes, int(width * 12))
+        gap = "  ·  "
+        whole = gap.join(note.replace(" ", "\u00a0") for note in notes.split(gap))  # a name and its value stay on one line
+        lines = textwrap.wrap(whole, int(width * 12), break_long_words=False)
         lines = lines[:5] + ["…"] * (len(lines) > 5)
         self.foot = 0.12 + 0.2 * len(lines)
         self.width, self.height = width, height + self.foot
@@ -187,7 +189,7 @@ def _detector(ax: Axes, record: Event, colours: dict[str, tuple[str, str]]) -> I
             wide = 6.9 * 72 / (2 * edge) * record.radius  # points
             text, area = f"{text} {item.pt:.0f} GeV", 4 * wide**2
         else:
-            ax.scatter(*at, s=area, marker=marker, color=colour, alpha=0.6, linewidth=0)
+            ax.scatter(*at, s=area, marker=marker, color=colour, alpha=0.6, linewidth=0, zorder=3 - item.pt / hardest)
         yield _Label(at, text, colour, np.sqrt(area) / 2, line)
 
 
