@@ -87,7 +87,7 @@ class Job:
             "generator": f"Pythia {pythia_version()}",
             "clustering": f"FastJet {version('fastjet')}, anti-kT",
             "detector": self.response.mode,
-            **({} if self.response == Response() else {"response": asdict(self.response)}),
+            **({"response": asdict(self.response)} if self.response.changes else {}),
             "seed": self.seed,
             "options": dict(self.card.options),
             "selection": asdict(self.selection),
@@ -115,7 +115,7 @@ def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, fl
     batch = Generator(job.card, seed).events(EVENTS_PER_CHUNK)
     clock("pythia")
     record = Record.of(batch)
-    seen = respond(record, job.response, seed)
+    seen = respond(record, job.response, seed, job.card.sqrt_s)
     sample = job.selection.select(record, seen, job.card, chunk * EVENTS_PER_CHUNK, clock)
     with SampleWriter(path, meta=dict(sample.meta)) as out:
         out.append(sample)
@@ -238,6 +238,9 @@ def job_of(kind: str, process: str, seed: int, selection: Selection | Mapping[st
     """The :class:`Job` of a process of a ``kind``. Raises :class:`InputError` for unknown names and options."""
     if kind not in KINDS:
         raise InputError(did_you_mean(kind, KINDS, "kind of sample"))
+    if kind == "events" and response is not None and response.changes:
+        raise InputError("di-lepton events are made at particle level only (their leptons and b-jets are told by the truth); "
+                         "leave the detector out")
     card = load_card(process, kind, **options)
     return Job(card, seed, selection_of(kind, card, selection), response or Response())
 

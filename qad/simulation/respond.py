@@ -40,6 +40,11 @@ class Response:
     pile_up_pool: int = 2000
     charged_subtraction: bool = False
 
+    @property
+    def changes(self) -> bool:
+        """Whether anything else is seen than the visible particles of the event as they are."""
+        return self.mode != "particle" or self.pile_up > 0
+
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError(did_you_mean(str(self.mode), MODES, "detector mode"))
@@ -65,7 +70,7 @@ def particles_of(record: Record) -> Seen:
 def respond(record: Record, response: Response, seed: int, sqrt_s: float = 13_000.0) -> Seen:
     """What the detector sees of ``record``; same seed, same bits. ``sqrt_s`` [GeV] is that of the pile-up events."""
     seen = particles_of(record)
-    if not seen.n or (response.mode == "particle" and not response.pile_up):
+    if not seen.n or not response.changes:
         return seen
     step = max(1, int(EVENTS_AT_ONCE / (1 + response.pile_up)))
     blocks = enumerate(range(0, seen.n, step))
