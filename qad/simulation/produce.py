@@ -218,8 +218,11 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
 
 
 def selection_of(kind: str, card: Card, given: Selection | Mapping[str, Any] | None = None) -> Selection:
-    """The cuts of ``kind``, with those that ``given`` names in their place. Raises :class:`InputError` for unknown ones."""
-    default: Any = KINDS[kind]()
+    """The cuts of ``kind`` and of the card, with those that ``given`` names in their place.
+
+    Raises :class:`InputError` for unknown ones.
+    """
+    default: Any = replace(KINDS[kind](), **card.cuts)
     if given is None or isinstance(given, Mapping):
         known = {f.name: type(getattr(default, f.name)) for f in fields(default)}
         for name, value in (given or {}).items():
