@@ -119,9 +119,6 @@ def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
 
     Returns the number of events, their common length. Raises :class:`InputError`, and MissingExtra where a filter is missing.
     """
-    lengths = {d.name.strip("/"): d.shape[0] for d in datasets}
-    if len({*lengths.values()}) != 1:
-        raise InputError(f"it is damaged: its columns have different lengths {lengths}; copy it again")
     size = os.path.getsize(file.filename)
     claimed = 0
     for d in datasets:
@@ -141,6 +138,9 @@ def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
             raise InputError(f"it is cut short: '{d.name}' goes on past the end of the file; copy it again")
     if claimed > RATIO * size + 2**20:
         raise InputError(f"it is damaged: a file of {size:,} bytes claims {claimed:,} bytes of events; copy it again")
+    lengths = {d.name.strip("/"): d.shape[0] for d in datasets}
+    if len({*lengths.values()}) != 1:
+        raise InputError(f"it is damaged: its columns have different lengths {lengths}; copy it again")
     return next(iter(lengths.values()))
 
 
