@@ -32,7 +32,7 @@ PUBLISHED = {"level1_w": 0.592, "level1_qcd": 0.338, "level1_z": 0.067, "level1_
 BACKGROUND = "background"
 TITLE = "W, QCD, Z and top pairs with a lepton, level-1 objects"
 QCD = "level1_qcd"
-#: Share of QCD among the simulated events: with it, about half of the time goes into QCD.
+#: Share of QCD among the simulated events: with it, two thirds of the time go into QCD.
 QCD_SHARE = 0.05
 OPTIONS = {"qcd_share": Option(f"{QCD_SHARE:g}", "", "share of QCD among the simulated events; weights impose 0.338")}
 BLOCK = 10_000

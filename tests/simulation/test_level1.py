@@ -1,7 +1,7 @@
 """Level-1 events: the physics of each card, and the nineteen objects against an obviously right loop.
 
 Expected masses are those of the particle data group or of the card. Expected filter efficiencies (one electron, |η| < 3, or
-muon, |η| < 2.1, above 23 GeV) were measured once with separate runs of plain Pythia 8.317, up to 24,000 events each.
+muon, |η| < 2.1, above 23 GeV) were measured once with separate runs of plain Pythia 8.317, 1,000 to 24,000 events each.
 """
 
 import awkward as ak
@@ -21,8 +21,9 @@ from qad.simulation.respond import Response, Seen, respond
 from qad.simulation.veto import HEAVY_FLAVOUR_PT, user_hook
 
 N = 200
-EFFICIENCY = {"level1_w": 0.36, "level1_z": 0.49, "level1_ttbar": 0.38, "a_4l": 0.21, "lq_btau": 0.14, "lq_bnu": 0.042,
-              "h0_tautau": 0.076, "hplus_taunu": 0.007, "hplus_top": 0.30}
+EFFICIENCY = {"level1_w": 0.36, "level1_z": 0.49, "level1_ttbar": 0.38, "a_4l": 0.21, "lq_btau": 0.158, "lq_bnu": 0.038,
+              "h0_tautau": 0.065, "hplus_taunu": 0.0075, "hplus_top": 0.317}
+
 
 
 @pytest.fixture(scope="module")
