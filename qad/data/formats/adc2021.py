@@ -81,7 +81,7 @@ class Adc2021(Format):
                         label=np.full(len(rows), known[1]),
                         process=known[0],
                         extras={"event": hdf5.rows(columns["event"], start, stop, np.int64)} if "event" in columns else {},
-                        meta={"source": self.title, "file": path.name, "sqrt_s": 13000.0, "slots": list(SLOTS)},
+                        meta={"source": self.title, "file": path.name, "sqrt_s_GeV": 13000.0, "slots": list(SLOTS)},
                     )
 
             yield Events(n, read)

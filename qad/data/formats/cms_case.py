@@ -121,7 +121,7 @@ def _sample(data: dict[str, np.ndarray], file: str) -> Sample:
         label=truth,
         process=process,
         extras=extras,
-        meta={"source": CmsCase.title, "file": file, "sqrt_s": 13000.0, "slots": ["j1"] * k + ["j2"] * k,
+        meta={"source": CmsCase.title, "file": file, "sqrt_s_GeV": 13000.0, "slots": ["j1"] * k + ["j2"] * k,
               "jets": "j1 has the higher soft-drop mass; n-subjettiness: tau1, tau2, tau3, tau4 in this order"},
     )
 

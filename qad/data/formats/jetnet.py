@@ -84,7 +84,7 @@ class JetNet(Format):
                         label=np.full(len(rows), label),
                         process=process,
                         extras={**extras, "jet_phi": np.zeros(len(rows), np.float32)},
-                        meta={"source": self.title, "file": path.name, "sqrt_s": 13000.0,
+                        meta={"source": self.title, "file": path.name, "sqrt_s_GeV": 13000.0,
                               "azimuth": "not in the file: every jet lies at phi = 0"},
                     )
 

@@ -133,7 +133,7 @@ def of_table(table: np.ndarray, **meta: Any) -> Sample:
         (particles,) = by_pt(particles)
     label = _label(table, 3 * PARTICLES)
     return Sample(particles=particles, label=label, process=PROCESSES[label],
-                  meta={"source": LhcOlympics.title, "sqrt_s": 13000.0, **meta})
+                  meta={"source": LhcOlympics.title, "sqrt_s_GeV": 13000.0, **meta})
 
 
 def _labelled(sample: Sample, name: str) -> bool:
@@ -254,7 +254,7 @@ class LhcOlympicsFeatures(_Olympics):
         label = _label(table, len(COLUMNS))
         return Sample(particles=values[..., :4], features=features, feature_names=tuple(FEATURES),
                       feature_units=tuple(FEATURES.values()), label=label, process=PROCESSES[label], extras=extras,
-                      meta={"source": LhcOlympicsFeatures.title, "sqrt_s": 13000.0, "slots": ["j1", "j2"],
+                      meta={"source": LhcOlympicsFeatures.title, "sqrt_s_GeV": 13000.0, "slots": ["j1", "j2"],
                             "jets": "j1 has the higher pT", **meta})
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:

@@ -123,7 +123,7 @@ class TopTagging(Format):
                         label=label,
                         process=np.array(["qcd", "top"])[label],
                         extras={**_jets(p4), "ttv": last[:, 0].astype(np.int64)},
-                        meta={"source": self.title, "file": path.name, "sqrt_s": 14000.0},
+                        meta={"source": self.title, "file": path.name, "sqrt_s_GeV": 14000.0},
                     )
 
             yield Events(n, read)
