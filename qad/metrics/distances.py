@@ -57,8 +57,9 @@ class _Steps:
 
     def distances(self, difference: np.ndarray) -> tuple[float, float]:
         """Wasserstein and Kolmogorov-Smirnov of F_a - F_b after each value; inside a tie neither function has stopped."""
-        height = np.abs(difference)
-        return float(height[:-1] @ self.width), float(height[:-1][self.width > 0].max(initial=0.0))
+        height = np.abs(difference[:-1])
+        area = np.einsum("i,i->", height, self.width)  # not @, which wakes all threads for so little
+        return float(area), float(np.max(height, where=self.width > 0, initial=0.0))
 
 
 def _steps(a: ArrayLike, b: ArrayLike, weight_a: ArrayLike | None, weight_b: ArrayLike | None) -> _Steps:
