@@ -79,6 +79,14 @@ def test_a_value_out_of_range_is_named(tmp_path, column, value, sentence):
     assert len(read(tmp_path / "x.npy", 0, 11)) == 11, "a slice reads only itself"
 
 
+@pytest.mark.parametrize("change", [lambda b: b + b"more", lambda b: b[:-4]])
+def test_a_file_has_the_length_that_its_header_says(tmp_path, change):
+    write_example(tmp_path / "x.npy", 20, 1)
+    (tmp_path / "y.npy").write_bytes(change((tmp_path / "x.npy").read_bytes()))
+    with pytest.raises(InputError, match="its header says 20 events, that is 480 bytes after byte 128"):
+        read(tmp_path / "y.npy", 0, 3)
+
+
 @pytest.mark.parametrize("name", ["lhco_signal_region_train.npy", "lhco_signal_region_validation.npy"])
 def test_the_published_events(published, tmp_path, name):
     if not (published / name).is_file():

@@ -14,7 +14,7 @@ SUFFIX = ".parquet"
 LOST = set()
 
 
-def write_example(path, n, seed, name="parquet", packed=True):
+def write_example(path, n, seed, name="parquet", packed=True, slots=8):
     """By Awkward alone."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 9, n)
@@ -24,7 +24,7 @@ def write_example(path, n, seed, name="parquet", packed=True):
     fields = {"pt": pt, "eta": rng.normal(size=total), "phi": rng.uniform(-3, 3, total), "mass": rng.random(total)}
     particles = ak.zip({**{k: ak.unflatten(v.astype(np.float32), counts) for k, v in fields.items()},
                         "charge": ak.unflatten(rng.integers(-1, 2, total).astype(np.int8), counts)}, with_name="Momentum4D")
-    plan = {"format": "qad.sample", "version": 1, "slots": 8, "features": [["feature_met", "met", "GeV"]],
+    plan = {"format": "qad.sample", "version": 1, "slots": slots, "features": [["feature_met", "met", "GeV"]],
             "particle_extras": [["charge", "charge", "|i1"]], "extras": [["extra_event", "event", "<i8", []]],
             "meta": {"seed": seed}}
     array = ak.zip({"particles": particles, "label": rng.integers(0, 2, n).astype(np.int8), "weight": np.ones(n, np.float32),
@@ -72,6 +72,12 @@ def test_events_with_gaps_and_events_without_particles(tmp_path, slots):
     s = Sample(particles=particles, meta={"slots": slots}, particle_extras={"px": particles[..., 0]})
     formats.get("parquet").write(tmp_path / "x.parquet", [s])
     assert read(tmp_path / "x.parquet").fingerprint == s.fingerprint
+
+
+def test_a_small_file_cannot_ask_for_all_memory(tmp_path):
+    write_example(tmp_path / "x.parquet", 2000, 1, slots=60_000)
+    with pytest.raises(InputError, match=r"claims [\d,]+ bytes"):
+        read(tmp_path / "x.parquet")
 
 
 def test_checksums_find_a_changed_byte(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import re
 
 import awkward as ak
 import numpy as np
@@ -29,7 +30,7 @@ def rich(n, seed, p=12):
         meta={"seed": seed, "card": "a = b\n", "nested": {"x": [1, 2.5, None]}})
 
 
-def write_example(path, n, seed, name="root", packed=True):
+def write_example(path, n, seed, name="root", packed=True, slots=8):
     """By uproot alone."""
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 9, n)
@@ -48,7 +49,7 @@ def write_example(path, n, seed, name="root", packed=True):
             "process": rng.integers(0, 2, n).astype(np.int32), "feature_met": rng.random(n).astype(np.float32),
             "extra_event": np.arange(n)})
         file["qad"] = json.dumps({
-            "format": "qad.sample", "version": 1, "slots": 8, "features": [["feature_met", "met", "GeV"]],
+            "format": "qad.sample", "version": 1, "slots": slots, "features": [["feature_met", "met", "GeV"]],
             "particle_extras": [["charge", "charge", "|i1"]], "extras": [["extra_event", "event", "<i8", []]],
             "processes": ["qcd", "top"], "meta": {"seed": seed}})
 
@@ -88,26 +89,34 @@ def test_uproot_reads_our_file(tmp_path):
 def test_events_with_gaps_and_events_without_particles(tmp_path, slots):
     particles = np.zeros((5, len(slots), 4), np.float32)
     particles[:, 2:3, 0] = 7
-    s = Sample(particles=particles, meta={"slots": slots})
+    s = Sample(particles=particles, meta={"slots": slots}, particle_extras={"index": np.full((5, len(slots)), -1)})
     formats.get("root").write(tmp_path / "x.root", [s])
     assert read(tmp_path / "x.root").fingerprint == s.fingerprint
 
 
 def test_the_classes_that_a_file_describes_are_never_compiled(tmp_path, monkeypatch):
-    """uproot writes Python from a file's TStreamerInfo and runs it: not here."""
+    """uproot writes Python from a file's TStreamerInfo and runs it where it does not know a version: not here."""
     def refuse(*args):
         raise SystemExit("source from the file was about to run")
 
+    write_example(tmp_path / "x.root", 30, 1, packed=False)
+    content = (tmp_path / "x.root").read_bytes()
+    tree = rb"(\x40\x00..)\x00\x14(\x40\x00..\x00\x01\x00\x01)"  # TTree version 20, TNamed
+    unknown, count = re.subn(tree, lambda m: m[1] + b"\x00\x63" + m[2], content, flags=re.DOTALL)
+    assert count == 1, "the version of the TTree"
+    (tmp_path / "y.root").write_bytes(unknown)
     monkeypatch.setattr(uproot.deserialization, "_actually_compile", refuse)
-    monkeypatch.setattr(uproot.reading.ReadOnlyFile, "streamers", property(refuse_reading_streamers))
-    write_example(tmp_path / "x.root", 30, 1)
+    with pytest.raises(SystemExit, match="about to run"), uproot.open(tmp_path / "y.root") as file:
+        file["events"]
+    with pytest.raises(InputError):
+        read(tmp_path / "y.root", format="root")
     assert len(read(tmp_path / "x.root")) == 30
 
 
-def refuse_reading_streamers(file):
-    if file._streamers is None:
-        raise SystemExit("the streamers of the file were about to be read")
-    return file._streamers
+def test_a_small_file_cannot_ask_for_all_memory(tmp_path):
+    write_example(tmp_path / "x.root", 2000, 1, slots=60_000)
+    with pytest.raises(InputError, match=r"claims [\d,]+ bytes"):
+        read(tmp_path / "x.root")
 
 
 def test_a_number_too_long_is_refused(tmp_path):
