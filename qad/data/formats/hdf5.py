@@ -2,7 +2,7 @@
 
 Only hard links inside the file are followed, one name at a time, so that cycles and other files are out of reach. Shapes, types
 and sizes are checked before anything is read, and what a compressed piece swells to before it is handed to HDF5, which would
-give it all memory. Attributes are never decoded.
+give it all memory. Attributes are left alone, but for :func:`text`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def damage(path: str | Path) -> Iterator[None]:
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
     except TROUBLE as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = " ".join(str(error).split()).strip("'\"") or type(error).__name__
         raise InputError(f"{path} is damaged: {text[:300]}; copy it again") from None
 
 
@@ -84,7 +84,7 @@ def find(file: h5py.File, name: str) -> h5py.Dataset | h5py.Group:
         link = node.get(part, getlink=True) if isinstance(node, h5py.Group) else None
         if not isinstance(link, h5py.HardLink):
             what = "it is missing" if link is None else "a link leads elsewhere, which is not followed"
-            raise InputError(f"expected '{name}' in the file, but {what}")
+            raise InputError(f"expected a dataset '{name}' in the file, but {what}")
         node = node[part]
     return node
 
@@ -162,6 +162,20 @@ def rows(d: h5py.Dataset, start: int, stop: int, dtype: Any = None, fields: list
     if fields is not None:
         return d.fields(fields)[start:stop]
     return d[start:stop] if dtype is None else d.astype(dtype)[start:stop]
+
+
+def text(node: h5py.HLObject, key: str) -> str | None:
+    """The attribute ``key`` of ``node``, text of fixed length; None where there is none. Raises :class:`InputError`.
+
+    Text of variable length is refused: HDF5 keeps it in a heap in which one zero sends it round in circles for ever.
+    """
+    if key not in node.attrs:
+        return None
+    attribute = node.attrs.get_id(key)
+    if attribute.shape != () or attribute.dtype.kind != "S":
+        raise InputError(f"attribute '{key}' of '{node.name}' is {attribute.dtype} {attribute.shape}, expected text of fixed "
+                         "length: the file is damaged, or of an early version; make it anew")
+    return bytes(node.attrs[key]).decode()
 
 
 def _filters(d: h5py.Dataset) -> list[int]:

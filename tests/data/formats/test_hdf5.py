@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from qad.data import format_of, read
-from qad.data.formats import chunks_of, get
+from qad.data.formats import chunks_of, get, hdf5
 from qad.errors import InputError, WriteError
 from tests.conftest import PROJECT
 
@@ -253,6 +253,17 @@ def test_a_sample_of_ours_is_no_public_file(tmp_path, qcd_toys):
         with pytest.raises(InputError):
             read(tmp_path / "a.h5", format=name)
     assert format_of(tmp_path / "a.h5") is None
+
+
+def test_text_of_attributes(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as f:
+        f.attrs["fixed"] = np.bytes_("pT ≥ 0".encode())
+        f.attrs["variable"] = "qad.sample"
+        f.attrs["number"], f.attrs["list"] = 1.0, np.array([b"a", b"b"])
+        assert hdf5.text(f, "fixed") == "pT ≥ 0" and hdf5.text(f, "missing") is None
+        for key in ("variable", "number", "list"):
+            with pytest.raises(InputError, match="text of fixed length"):
+                hdf5.text(f, key)
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
