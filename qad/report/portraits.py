@@ -271,8 +271,9 @@ def features(record: Features, most: int = 60) -> Figure:
     n = min(len(record.names), most)
     more = f"  ·  the first {most} of {len(record.names)} features" if n < len(record.names) else ""
     sheet = _Sheet(record.title, record.notes + more, 12.6, 1.5 + 0.45 * n)
-    names = max(len(name) for name in record.names[:n]) * 0.1 + 0.4
-    spread, place = (sheet.axes(x, 0.75, w, 0.45 * n) for x, w in ((names, 7.2 - names), (7.4, 2.9)))
+    names = [name if len(name) <= 36 else f"{name[:35]}…" for name in record.names[:n]]
+    left = max(map(len, names)) * 0.1 + 0.4
+    spread, place = (sheet.axes(x, 0.75, w, 0.45 * n) for x, w in ((left, 7.2 - left), (7.4, 2.9)))
     for row in range(n):
         column, value = record.reference[:, row], record.value[row]
         low, high = np.quantile(column, [0.005, 0.995])
@@ -294,7 +295,7 @@ def features(record: Features, most: int = 60) -> Figure:
     place.axvline(50, color=GREY, linewidth=1)
     place.set(xlim=(0, 100), xlabel="percentile (bands: 68 %, 95 %)", yticks=[])
     spread.set(xticks=[], xlabel="distribution (central 99 %); red: this event")
-    spread.set_yticks(range(n), record.names[:n], parse_math=False)
+    spread.set_yticks(range(n), names, parse_math=False)
     for ax in (spread, place):
         ax.set_ylim(n - 0.4, -0.6)
     return sheet.figure

@@ -1,6 +1,7 @@
 """What is drawn of a jet, an event, a row of features; and that labels can be read."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,8 @@ def test_features_alone(tmp_path):
     assert f"{sample.features[7, 0]:.4g} GeV" in shown
     constant = Sample(particles=np.zeros((3, 0, 4)), features=np.ones((3, 1)), feature_names=("x",))
     assert picture_of(constant, 0).percentile == [50] and show(constant, 0, tmp_path / "x.svg").exists()
+    strange = replace(constant, feature_names=("$\\frac$" * 50,), process="$\\frac$")  # text, whatever it looks like
+    assert show(strange, 0, tmp_path / "x.png").exists()
 
 
 def test_published_events(published):
