@@ -42,11 +42,11 @@ def top_toys() -> Sample:
 
 @pytest.fixture(scope="session")
 def real_jets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sample]:
-    """A few hundred real jets of every process, simulated once per session."""
+    """A few hundred real jets of the usual processes, simulated once per session."""
     pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
-    from qad.simulation import processes, simulate_jets
+    from qad.simulation import simulate_jets
 
-    return {p: simulate_jets(p, 250, seed=11) for p in processes("jets")}
+    return {p: simulate_jets(p, 250, seed=11) for p in ("qcd", "top", "w", "z", "higgs_bb", "svj")}
 
 
 @pytest.fixture(scope="session")
