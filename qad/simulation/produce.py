@@ -92,6 +92,7 @@ class Job:
             "options": dict(self.card.options),
             "selection": asdict(self.selection),
             "card": list(self.card.commands),
+            **({"hook": self.card.header["hook"]} if "hook" in self.card.header else {}),
             "events_per_chunk": EVENTS_PER_CHUNK,
         }
 
