@@ -3,8 +3,10 @@
 Lists per jet: ``part_px, part_py, part_pz, part_energy`` [GeV], ``part_deta, part_dphi`` relative to the jet
 (``part_deta`` times the sign of ``jet_eta``), ``part_d0val, part_d0err, part_dzval, part_dzerr`` [mm],
 ``part_charge`` and five flags of the kind of particle. Numbers per jet: ``jet_pt, jet_eta, jet_phi, jet_energy,
-jet_nparticles, jet_sdmass``, ``jet_tau1`` to ``jet_tau4``, and ten ``label_…`` of which one is set. A particle's mass
-is √(E² - p²). The hardest 128 particles of a jet are kept, as in the paper.
+jet_nparticles, jet_sdmass``, ``jet_tau1`` to ``jet_tau4``, and ten ``label_…`` of which one is set.
+
+A particle's mass is √(E² - p²): the float32 of the file leave nothing of a pion's above some 100 GeV. The hardest 128
+particles of a jet are kept, as in the paper.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ PROCESSES = {
     "label_QCD": "qcd", "label_Hbb": "higgs_bb", "label_Hcc": "higgs_cc", "label_Hgg": "higgs_gg", "label_H4q": "higgs_4q",
     "label_Hqql": "higgs_qql", "label_Zqq": "z", "label_Wqq": "w", "label_Tbqq": "top", "label_Tbl": "top_lep",
 }
+#: Names of the simulated twins (``jetclass_hbb``) are written as those that they imitate.
+TWINS = {f"jetclass_{label.removeprefix('label_').lower()}": name for label, name in PROCESSES.items()}
 MOMENTUM = ("part_px", "part_py", "part_pz", "part_energy")
 #: Branch of the file: our particle extra, and |PDG id|s that set a flag.
 TRACK = {"part_d0val": "d0", "part_d0err": "d0err", "part_dzval": "dz", "part_dzerr": "dzerr"}
@@ -135,8 +139,9 @@ def _sample(counts: np.ndarray, lists: dict, jets: dict, features: list[str], ex
 
 def _branches(chunk: Sample, features: list[str]) -> dict:
     known = list(PROCESSES.values())
-    if not np.isin(chunk.process, known).all():
-        other = chunk.process[~np.isin(chunk.process, known)][0]
+    process = np.array([TWINS.get(p, p) for p in chunk.process.tolist()], dtype=np.str_)
+    if not np.isin(process, known).all():
+        other = process[~np.isin(process, known)][0]
         raise lacks(JetClass.name, f"one of the processes {', '.join(known)} for each jet (it has '{other}')")
     extras, there = chunk.particle_extras, chunk.present
     if "pdg_id" not in extras and not {"charge", *(flag for flag, _ in FLAGS.values())} <= extras.keys():
@@ -163,5 +168,5 @@ def _branches(chunk: Sample, features: list[str]) -> dict:
         "part": uproot_files.jagged(there.sum(1), lists),
         **{f"jet_{name}": column.astype(np.float32) for name, column in flat.items()},
         **{name: chunk.feature(FEATURES[name][0]) for name in features},
-        **{branch: (chunk.process == name).astype(np.float32) for branch, name in PROCESSES.items()},
+        **{branch: (process == name).astype(np.float32) for branch, name in PROCESSES.items()},
     }

@@ -120,6 +120,9 @@ def test_simulated_jets_say_enough(tmp_path):
     assert again.process.tolist() == ["top", "qcd"] and again.feature_names == ()
     assert again.particle_extras["charge"][:, :3].tolist() == [[1, 1, 0], [0, -1, -1]]
     assert again.particle_extras["is_electron"][:, :3].tolist() == [[0, 1, 0], [0, 0, 0]]
+    twins = Sample(particles=particles, process=np.array(["jetclass_hbb", "jetclass_tbl"]), particle_extras={"pdg_id": pdg})
+    formats.get("jetclass").write(tmp_path / "x.root", [twins])
+    assert read(tmp_path / "x.root").process.tolist() == ["higgs_bb", "top_lep"]
     with pytest.raises(InputError, match=r"one of the processes qcd, .* \(it has 'svj'\)"):
         formats.get("jetclass").write(tmp_path / "y.root", [Sample(particles=particles, process="svj")])
     with pytest.raises(InputError, match="lacks the kind of its particles"):
