@@ -124,6 +124,8 @@ def of_table(table: np.ndarray, **meta: Any) -> Sample:
     """
     if getattr(table, "ndim", 0) != 2 or table.shape[1] not in (3 * PARTICLES, 3 * PARTICLES + 1):
         raise InputError(f"expected a table (n, 2101), or (n, 2100) without label; got {getattr(table, 'shape', type(table))}")
+    if table.dtype.kind not in "fiub":
+        raise InputError(f"expected a table of numbers, got dtype {table.dtype}; read it with pd.read_hdf(path).to_numpy()")
     with np.errstate(all="ignore"):  # a number too large for single precision: infinity, which the Sample refuses
         events = table[:, : 3 * PARTICLES].astype(np.float32).reshape(-1, PARTICLES, 3)
     particles = np.zeros((len(table), PARTICLES, 4), np.float32)

@@ -110,6 +110,13 @@ def test_a_table_of_another_shape(table):
         of_table(table)
 
 
+def test_a_table_of_another_type():
+    with pytest.raises(InputError, match="numbers"):
+        of_table(events(2, 1).astype(str))
+    with pytest.raises(InputError, match="numbers"):
+        of_table(events(2, 1).astype(object))
+
+
 @pytest.mark.parametrize(("place", "value"), [((0, 0), np.nan), ((1, 3), np.inf), ((1, 3), 1e300), ((2, 6), -1.0),
                                               ((1, 1), np.nan), ((0, 2100), 2.0), ((0, 2100), np.nan)])
 def test_bad_numbers_are_told(tmp_path, place, value):
