@@ -13,6 +13,9 @@ import numpy as np
 from qad.data.kinematics import eta_phi
 from qad.errors import require
 
+DIRECTIONS = 6
+WORTH_ASKING = 100.0  # GeV: nearly every event has a jet below that
+
 
 class Jets(NamedTuple):
     """Jets of a batch of events, flat, ordered by event and descending pT."""
@@ -47,14 +50,20 @@ def _redirected(target: int) -> Any:
         os.close(saved)
 
 
-def cluster(momenta: np.ndarray, counts: np.ndarray, radius: float, min_pt: float) -> Jets:
+def cluster(momenta: np.ndarray, counts: np.ndarray, radius: float, min_pt: float, hardest: float | None = None) -> Jets:
     """Anti-kT jets (arXiv:0802.1189) of radius ``radius`` above ``min_pt`` [GeV].
 
     momenta  (particles, 4) px, py, pz, E [GeV] of all events, one after another
     counts   (events,) how many particles each event has
+    hardest  events that cannot hold a jet above this [GeV] need no jets; ``min_pt`` unless given
     """
     fastjet = _fastjet()
     ak = require("awkward", "simulation")
+    hopeful = np.arange(len(counts))
+    hardest = min_pt if hardest is None else max(min_pt, hardest)
+    if hardest > WORTH_ASKING:
+        possible = reach(momenta, counts) > hardest
+        hopeful, momenta, counts = np.flatnonzero(possible), momenta[np.repeat(possible, counts)], counts[possible]
     columns = [ak.Array(np.ascontiguousarray(momenta[:, i], dtype=np.float64)) for i in range(4)]
     flat = ak.zip(dict(zip(("px", "py", "pz", "E"), columns, strict=True)), with_name="Momentum4D")
     events = ak.to_packed(ak.unflatten(flat, counts))
@@ -63,13 +72,29 @@ def cluster(momenta: np.ndarray, counts: np.ndarray, radius: float, min_pt: floa
     index = sequence.constituent_index(min_pt=min_pt)
     flat_jets = ak.flatten(jets)
     p4 = np.column_stack([ak.to_numpy(flat_jets[c]) for c in ("px", "py", "pz", "E")])
-    event = np.repeat(np.arange(len(counts)), ak.to_numpy(ak.num(jets, axis=1)))
+    event = np.repeat(hopeful, ak.to_numpy(ak.num(jets, axis=1)))
     sizes = ak.to_numpy(ak.num(ak.flatten(index, axis=1), axis=1))
     members = ak.to_numpy(ak.flatten(index, axis=None)).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     # descending pT inside each event
     order = np.lexsort((-np.hypot(p4[:, 0], p4[:, 1]), event))
     return Jets(event[order], p4[order], np.concatenate([[0], np.cumsum(sizes[order])]), members[_spans(offsets, order)[1]])
+
+
+def reach(momenta: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """More pT [GeV] than any jet of each event can have, ``(events,)``; arguments as in :func:`cluster`.
+
+    A jet in the transverse direction n has pT = Σ p·n ≤ f(n) = Σ max(0, p·n) = (Σ|p·n| + (Σp)·n)/2, whatever particles it is
+    made of. f is sublinear, so that between directions Δ apart it exceeds neither of them by more than 1/cos(Δ/2).
+    """
+    out, some = np.zeros(len(counts)), counts > 0
+    first = (np.cumsum(counts) - counts)[some]
+    px, py = np.ascontiguousarray(momenta[:, 0]), np.ascontiguousarray(momenta[:, 1])
+    for angle in np.pi * np.arange(DIRECTIONS if some.any() else 0) / DIRECTIONS:  # opposite ones come with the modulus
+        along = np.cos(angle) * px + np.sin(angle) * py
+        balance = np.abs(np.add.reduceat(along, first))
+        out[some] = np.maximum(out[some], (np.add.reduceat(np.abs(along, out=along), first) + balance) / 2)
+    return out * (1 + 1e-9) / np.cos(np.pi / (2 * DIRECTIONS))
 
 
 def _spans(offsets: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

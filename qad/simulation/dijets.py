@@ -43,6 +43,7 @@ class DijetSelection:
     pt_min: float = 1200.0  # GeV, of the harder jet
     second_pt_min: float = 200.0  # GeV
     eta_max: float = 2.5
+    particle_eta_max: float = 5.0  # as far as calorimeters reach
     max_particles: int = 100  # the hardest constituents of each jet are kept
 
     def select(self, record: Record, seen: Seen, card: Card, first_event: int, clock: Callable[[str], None]) -> Sample:
@@ -96,8 +97,12 @@ def _clustered(sample: Sample, first_event: int, selection: DijetSelection) -> S
 def _dijets(momenta: np.ndarray, mass: np.ndarray, counts: np.ndarray, columns: Mapping[str, np.ndarray],
             selection: DijetSelection, clock: Callable[[str], None] = lambda name: None) -> tuple[np.ndarray, dict[str, Any]]:
     """Which events pass, and their particles, features and extras. Arguments as in :func:`~qad.simulation.cluster.cluster`."""
+    covered = np.abs(momenta[:, 2]) < np.sinh(selection.particle_eta_max) * np.hypot(momenta[:, 0], momenta[:, 1])
+    event = np.repeat(np.arange(len(counts)), counts)[covered]
+    momenta, mass, counts = momenta[covered], mass[covered], np.bincount(event, minlength=len(counts))
+    columns = {name: values[covered] for name, values in columns.items()}
     clock("ours")
-    jets = cluster(momenta, counts, selection.radius, min(selection.pt_min, selection.second_pt_min))
+    jets = cluster(momenta, counts, selection.radius, min(selection.pt_min, selection.second_pt_min), hardest=selection.pt_min)
     clock("fastjet")
     pairs = selection.pairs(jets, len(counts))
     held = constituents(jets, pairs.ravel(), momenta, counts)  # row 2i is the harder jet of event i, 2i + 1 the other

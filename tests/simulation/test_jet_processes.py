@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
 from qad.representations.substructure import Substructure
 from qad.simulation import JetSelection, cards, generate
+from qad.simulation import cluster as cluster_module
 from qad.simulation.charges import charge_of
-from qad.simulation.cluster import Jets, cluster, constituents, particle_rows
+from qad.simulation.cluster import Jets, cluster, constituents, particle_rows, reach
 from qad.simulation.jets import contains_decay, decay_products
 from qad.simulation.record import Record
 from qad.simulation.respond import Response, respond
@@ -192,3 +193,34 @@ def test_a_jet_contains_gluons_and_leptons_only_where_they_are_asked_for():
     hadronic = hand_made([*rows[:5], (3, -23, 2, *along(0.6, 0, 150)), (-4, -23, 2, *along(-0.5, 0, 150))])
     assert contains_decay(hadronic, jets_of(0.0), 25, 0.8, both).all()
     assert not contains_decay(hadronic, jets_of(0.0), 25, 0.8, both, 1).any()
+
+
+def test_events_that_cannot_reach_the_threshold_are_left_out_without_loss(made, monkeypatch):
+    """No jet has more pT than its event's reach; leaving such events out gives the same bits as asking FastJet about all."""
+    for process in ("qcd_aachen", "jetclass_qcd", "dark_shower"):
+        _, seen, _ = made[process]
+        limit = reach(seen.p4, seen.counts)
+        monkeypatch.setattr(cluster_module, "WORTH_ASKING", np.inf)
+        for radius in (0.4, 1.5):
+            every = cluster(seen.p4, seen.counts, radius, 20.0)
+            assert (np.hypot(*every.momentum[:, :2].T) <= limit[every.event]).all()
+        for min_pt in (150.0, 500.0):
+            monkeypatch.setattr(cluster_module, "WORTH_ASKING", np.inf)
+            every = cluster(seen.p4, seen.counts, 0.8, min_pt)
+            monkeypatch.setattr(cluster_module, "WORTH_ASKING", 0.0)
+            hopeful = cluster(seen.p4, seen.counts, 0.8, min_pt)
+            for a, b in zip(every, hopeful, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert (limit < 500).any()
+
+
+def test_reach_by_hand():
+    """All in one direction, whichever: their sum, and at most 1/cos 15° more; back to back: one side; nothing: zero."""
+    angle = np.linspace(0, 2 * np.pi, 37)
+    one_way = np.stack([np.cos(angle), np.sin(angle), 0 * angle, 1 + 0 * angle], 1)
+    single = reach(100 * one_way, np.ones(37, int))
+    assert (single >= 100).all() and (single <= 100 * 1.0001 / np.cos(np.pi / 12)).all()
+    pairs = reach(100 * np.stack([one_way, -one_way], 1).reshape(-1, 4), np.full(37, 2))
+    np.testing.assert_allclose(pairs, single, rtol=1e-9)
+    assert reach(one_way[:2], np.array([0, 2, 0])).tolist()[::2] == [0, 0]
+    assert reach(one_way[:0], np.array([0, 0])).tolist() == [0, 0]
