@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from qad.data import formats
+from qad.data.formats import hdf5
 from qad.data.sample import BACKGROUND, SIGNAL, UNKNOWN, Fingerprint, Sample
 from qad.data.store import SampleWriter, format_of, iter_chunks
 from qad.errors import InputError
@@ -146,7 +147,7 @@ def _total(files: list[Path], chosen: list[formats.Format | None]) -> int | None
 
 def _fingerprint(path: Path) -> str:
     with h5py.File(path, "r") as file:
-        return str(file.attrs["fingerprint"])
+        return str(hdf5.text(file, "fingerprint"))
 
 
 def _labels(path: Path) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """Samples on disk: one HDF5 file, readable in chunks, with a content fingerprint.
 
-Layout (schema version 1)::
+Layout (schema version 2)::
 
     particles (n, p, 4) f4      attrs: columns, units
     features  (n, f) f4         attrs: names, units
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,56 +25,13 @@ import h5py
 import numpy as np
 
 from qad.data import formats
-from qad.data.formats import Format
+from qad.data.formats import Format, hdf5
+from qad.data.formats.hdf5_writer import Sink
 from qad.data.sample import PARTICLE_COLUMNS, PARTICLE_UNITS, Fingerprint, Sample, arrays_of
 from qad.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: attributes of text have a fixed length
 CHUNK = 1024
-
-
-class _Sink:
-    """A file for HDF5 to write to. HDF5 crashes where a write fails, so after the first failure all goes nowhere,
-    HDF5 closes in peace, and ``error`` tells what happened."""
-
-    def __init__(self, path: Path) -> None:
-        self.raw = open(path, "w+b", buffering=0)
-        self.error: OSError | None = None
-        self.seek, self.tell = self.raw.seek, self.raw.tell
-        self.read, self.readinto = self.raw.read, self.raw.readinto
-
-    def _try(self, action: Callable[[], Any]) -> None:
-        if self.error is None:
-            try:
-                action()
-            except OSError as error:
-                self.error = error
-
-    def _write_all(self, data: memoryview) -> None:
-        while data:
-            data = data[self.raw.write(data) :]
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        self._try(lambda: self._write_all(view))
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        self._try(lambda: self.raw.truncate(size))
-        return size
-
-    def flush(self) -> None:
-        return
-
-    def finish(self) -> None:
-        """Everything onto the disk. Raises OSError with the first failure."""
-        self._try(lambda: os.fsync(self.raw.fileno()))
-        self.raw.close()
-        self.check()
-
-    def check(self) -> None:
-        if self.error is not None:
-            raise self.error
 
 
 class SampleWriter:
@@ -94,7 +51,7 @@ class SampleWriter:
         self._tmp = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = _Sink(self._tmp)
+            self._sink = Sink(self._tmp)
             self._file = h5py.File(self._sink, "w", libver="v110", track_order=False)
             self._sink.check()
         except OSError as error:
@@ -118,13 +75,17 @@ class SampleWriter:
             for name, array in arrays_of(sample):
                 self._extend(name, self._codes(array) if name == "process" else array)
             if self.n == 0:
-                self._file["particles"].attrs.update(columns=PARTICLE_COLUMNS, units=PARTICLE_UNITS)
-                self._file["features"].attrs["names"] = json.dumps(sample.feature_names)
-                self._file["features"].attrs["units"] = json.dumps(sample.feature_units)
+                self._say("particles", columns=json.dumps(PARTICLE_COLUMNS), units=json.dumps(PARTICLE_UNITS))
+                self._say("features", names=json.dumps(sample.feature_names), units=json.dumps(sample.feature_units))
             self.n += len(sample)
             self._sink.check()
         except OSError as error:
             raise self._failed(error) from None
+
+    def _say(self, place: str, **text: str) -> None:
+        """Attributes of fixed length: HDF5 does not survive damage to the heap of those of variable length."""
+        for key, value in text.items():
+            self._file[place].attrs[key] = np.bytes_(value.encode())
 
     def _codes(self, process: np.ndarray) -> np.ndarray:
         self._processes += [p for p in dict.fromkeys(process.tolist()) if p not in self._processes]
@@ -146,10 +107,10 @@ class SampleWriter:
         try:
             if self.n == 0 and "particles" not in self._file:
                 raise InputError(f"cannot write {self.path}: no events were given")
-            self._file["process"].attrs["names"] = json.dumps(self._processes)
+            self._say("process", names=json.dumps(self._processes))
             meta = json.dumps(self.meta or {}, sort_keys=True, default=lambda value: value.tolist())
-            self._file.attrs.update(format="qad.sample", schema_version=SCHEMA_VERSION,
-                                    fingerprint=self._hash.hexdigest(), meta=meta)
+            self._file.attrs["schema_version"] = SCHEMA_VERSION
+            self._say("/", format="qad.sample", fingerprint=self._hash.hexdigest(), meta=meta)
             self._file.close()
             self._sink.finish()
             os.replace(self._tmp, self.path)
@@ -160,6 +121,7 @@ class SampleWriter:
 
     def _failed(self, error: OSError) -> InputError:
         self._discard()
+        error = self._sink.error or error  # the first failure is the reason of those that follow
         return InputError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
 
     def _discard(self) -> None:
@@ -204,11 +166,7 @@ def format_of(path: str | Path) -> Format | None:
 
 
 def _is_ours(path: Path) -> bool:
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("format") == "qad.sample"
-    except (OSError, RuntimeError, ValueError):
-        return False
+    return hdf5.looks(path, lambda file: hdf5.text(file, "format") == "qad.sample")
 
 
 @contextmanager
@@ -226,69 +184,50 @@ def _public(path: Path, format: str | None) -> Iterator[formats.Events | None]:
 
 def _open(path: Path) -> h5py.File:
     _there(path)
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        if "truncated" in str(error):
-            raise InputError(f"{path} is cut short (truncated HDF5); copy it again or simulate it anew") from None
-        if "signature" in str(error):
-            raise InputError(f"{path} is no HDF5 file; expected a sample that qad wrote") from None
-        raise InputError(f"{path} cannot be opened: {_reason(error)}") from None
-    if file.attrs.get("format") != "qad.sample":
+    file = hdf5.open_file(path)
+    with hdf5.damage(path):
+        said = {key: hdf5.text(file, key) for key in ("format", "meta", "fingerprint")}
+        version = int(file.attrs["schema_version"]) if "schema_version" in file.attrs else None
+    if said["format"] != "qad.sample":
         file.close()
         raise InputError(f"{path} is HDF5, but neither a qad sample (attribute format = 'qad.sample' is missing) nor a public "
-                         "format that qad knows; `qad data formats` lists them")
-    if "meta" not in file.attrs or "fingerprint" not in file.attrs:
+                         "format that qad knows; `qad data formats` lists them. Make samples of schema version 1 anew")
+    if said["meta"] is None or said["fingerprint"] is None:
         file.close()
         raise InputError(f"{path} is damaged: it says nothing of where its events come from (attributes meta, fingerprint)")
-    if file.attrs.get("schema_version") != SCHEMA_VERSION:
-        version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
         file.close()
         raise InputError(f"{path} has schema version {version}; this version reads {SCHEMA_VERSION}")
     return file
 
 
 def _columns(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """The datasets of a sample, by name; links out of the file are not followed."""
-    found: dict[str, h5py.Dataset] = {}
-    places = ["particles", "features", "label", "process", "weight"]
-    for group in ("particle_extras", "extras"):
-        if isinstance(file.get(group, getlink=True), h5py.HardLink) and isinstance(file[group], h5py.Group):
-            places += [f"{group}/{k}" for k in file[group]]
-    for name in places:
-        link = file.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
-            raise InputError(f"{file.filename} is damaged: expected a dataset '{name}'")
-        if file[name].external or file[name].is_virtual:
-            raise InputError(f"{file.filename} is damaged: '{name}' keeps its events in another file, which is not read")
-        if file[name].dtype.kind not in "fiub" or file[name].ndim < 1:
-            raise InputError(f"{file.filename} is damaged: '{name}' has dtype {file[name].dtype}, expected numbers")
-        found[name] = file[name]
-    lengths = {k: d.shape[0] for k, d in found.items()}
-    if len(set(lengths.values())) != 1:
-        raise InputError(f"{file.filename} is damaged: columns have different lengths {lengths}")
-    # no honest file is compressed a thousandfold: a small file must not ask for all memory
-    claimed = sum(d.size * d.dtype.itemsize for d in found.values())
-    if claimed > 1000 * max(os.path.getsize(file.filename), 1) + 2**20:
-        raise InputError(f"{file.filename} is damaged: it claims {claimed:,} bytes of events")
+    """The datasets of a sample, by name, checked before anything is read; links out of the file are not followed."""
+    with hdf5.damage(file.filename):
+        places = ["particles", "features", "label", "process", "weight"]
+        for group in ("particle_extras", "extras"):
+            if group in file:
+                places += [f"{group}/{name}" for name in hdf5.names(hdf5.find(file, group))]
+        found = {name: hdf5.dataset(file, name) for name in places}
+        hdf5.ready(file, *found.values())
     return found
 
 
 def _slice(file: h5py.File, columns: dict[str, h5py.Dataset], start: int, stop: int) -> Sample:
     try:
-        data = {k: d[start:stop] for k, d in columns.items()}
-        names = json.loads(columns["process"].attrs["names"])
+        data = {k: hdf5.rows(d, start, stop) for k, d in columns.items()}
+        names = json.loads(hdf5.text(columns["process"], "names"))
         return Sample(
             particles=data["particles"],
             features=data["features"],
-            feature_names=json.loads(columns["features"].attrs["names"]),
-            feature_units=json.loads(columns["features"].attrs["units"]),
+            feature_names=json.loads(hdf5.text(columns["features"], "names")),
+            feature_units=json.loads(hdf5.text(columns["features"], "units")),
             label=data["label"],
             process=np.array(names, dtype=np.str_)[data["process"]] if len(data["process"]) else np.zeros(0, np.str_),
             weight=data["weight"],
             particle_extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("particle_extras/")},
             extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("extras/")},
-            meta=json.loads(file.attrs["meta"]),
+            meta=json.loads(hdf5.text(file, "meta")),
         )
     except InputError as error:
         raise InputError(f"{file.filename}: {error}") from None
@@ -311,8 +250,9 @@ def read(path: str | Path, start: int = 0, stop: int | None = None, format: str 
     with _open(path) as file:
         columns = _columns(file)
         n = columns["particles"].shape[0]
-        sample = _slice(file, columns, start, n if stop is None else min(stop, n))
-        if len(sample) == n and sample.fingerprint != file.attrs.get("fingerprint"):
+        first, last, _ = slice(start, stop).indices(n)
+        sample = _slice(file, columns, first, max(first, last))
+        if len(sample) == n and sample.fingerprint != hdf5.text(file, "fingerprint"):
             raise InputError(f"{path}: the events do not match their fingerprint; the file was changed or damaged")
     return sample
 
@@ -353,7 +293,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     if public is None:
         with _open(path) as file:
             meta = dict(_slice(file, _columns(file), 0, 0).meta)
-            recorded = str(file.attrs.get("fingerprint"))
+            recorded = str(hdf5.text(file, "fingerprint"))
             shapes = {k: (str(d.dtype), d.shape) for k, d in _columns(file).items()}
     else:
         first = first or read(path, 0, 0)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from qad.data.sample import Sample
-from qad.data.store import SampleWriter, iter_chunks, read
+from qad.data.store import SCHEMA_VERSION, SampleWriter, iter_chunks, read
 from qad.errors import InputError, did_you_mean, require
 from qad.simulation.cards import Card, load_card
 from qad.simulation.dijets import DijetSelection
@@ -81,6 +81,7 @@ class Job:
     def meta(self) -> dict[str, Any]:
         """Provenance, as written into the file."""
         return {
+            "schema_version": SCHEMA_VERSION,
             "process": self.card.process,
             "title": self.card.header["title"],
             "sqrt_s_GeV": self.card.sqrt_s,

@@ -20,6 +20,7 @@ import numpy as np
 
 from qad.errors import InputError, require
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: What h5py and NumPy raise over a damaged file.
 TROUBLE = (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 #: No honest file is compressed a thousandfold, and none has chunks of a quarter of a gigabyte.
@@ -44,11 +45,12 @@ def damage(path: str | Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged: {text[:300]}; copy it again") from None
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def open_file(path: Path) -> h5py.File:
     """The HDF5 file at ``path``, for reading. Raises :class:`InputError`."""
+    if _names_a_driver(path):
+        raise InputError(f"{path} is damaged: it names a driver of its own, which no ordinary HDF5 file does; copy it again")
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except TROUBLE as error:
         text = " ".join(str(error).split())
         if "truncated" in text:
@@ -56,6 +58,27 @@ def opened(path: Path) -> Iterator[h5py.File]:
         if "signature" in text:
             raise InputError(f"{path} is no HDF5 file; copy it again, or say its format with --format") from None
         raise InputError(f"{path} cannot be opened: {text[:300]}") from None
+
+
+def _names_a_driver(path: Path) -> bool:
+    """Whether the first header of ``path`` has a driver information block: HDF5 gives it whatever memory it claims."""
+    with open(path, "rb") as file:
+        size, at = file.seek(0, os.SEEK_END), 0
+        while at < size:  # a header stands at 0, 512, 1024, 2048, …
+            file.seek(at)
+            start = file.read(64)
+            if start.startswith(SIGNATURE) and len(start) == 64:  # a shorter one HDF5 refuses by itself
+                width = start[13]
+                place = {0: 24, 1: 28}.get(start[8], 0) + 3 * width
+                return start[8] <= 1 and not (width in (4, 8) and start[place : place + width] == b"\xff" * width)
+            at = max(2 * at, 512)
+    return False
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The HDF5 file at ``path``, for reading, closed at the end. Raises :class:`InputError`."""
+    file = open_file(path)
     try:
         yield file
     finally:

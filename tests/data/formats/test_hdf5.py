@@ -458,3 +458,24 @@ def test_two_thousand_mutated_files(name):
 
 if __name__ == "__main__":
     fuzz(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+
+
+def test_a_file_that_names_a_driver_is_not_opened(tmp_path):
+    """HDF5 clears as much memory as such a block claims; ordinary files of every version have none."""
+    for version in ("earliest", "v108", "v110", "latest"):
+        with h5py.File(tmp_path / "plain.h5", "w", libver=version) as f:
+            f["x"] = np.arange(3)
+        with hdf5.opened(tmp_path / "plain.h5") as f:
+            assert f["x"][2] == 2
+    with h5py.File(tmp_path / "user.h5", "w", userblock_size=1024) as f:
+        f["x"] = np.arange(3)
+    with hdf5.opened(tmp_path / "user.h5") as f:
+        assert f["x"][2] == 2
+    with h5py.File(tmp_path / "old.h5", "w", libver="earliest") as f:
+        f["x"] = np.arange(3)
+    raw = bytearray((tmp_path / "old.h5").read_bytes())
+    assert raw[8] == 0 and raw[13] == 8, "a header of version 0 with addresses of 8 bytes"
+    raw[48:56] = (800).to_bytes(8, "little")
+    (tmp_path / "old.h5").write_bytes(raw)
+    with pytest.raises(InputError, match="names a driver"), hdf5.opened(tmp_path / "old.h5"):
+        pass
