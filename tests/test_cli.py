@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from qad import cli
 from qad import load as qad_load
 from tests.conftest import PROJECT, toy_jets
 
@@ -21,13 +22,29 @@ def qad(*args, **kwargs):
 
 
 @pytest.fixture
+def in_process(monkeypatch, capsys):
+    """What a command prints, says on the side, and its exit code, without a process of its own."""
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["qad", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
 def jets(tmp_path):
     toy_jets(300, 1).save(tmp_path / "qcd.h5")
     toy_jets(100, 2, prongs=3).save(tmp_path / "top.h5")
     return tmp_path
 
 
-COMMANDS = [(), ("simulate",), ("simulate", "jets"), ("simulate", "events"), ("data",), ("data", "info"), ("detectors",),
+COMMANDS = [(), ("simulate",), ("simulate", "jets"), ("simulate", "events"), ("simulate", "level1"),
+            ("simulate", "dijets"), ("simulate", "processes"), ("data",), ("data", "info"), ("data", "formats"),
+            ("data", "import"), ("data", "export"), ("data", "get"), ("data", "show"), ("data", "validate"), ("data", "vary"),
+            ("data", "cluster"), ("detectors",),
             ("fit",), ("score",), ("diagnose",), ("circuit",), ("speed",), ("benchmark",), ("report",), ("doctor",)]
 
 
@@ -129,6 +146,40 @@ def test_simulate_says_what_it_did(tmp_path):
     assert json.loads(qad("data", "info", tmp_path / "svj.h5", "--json").stdout)["meta"]["options"]["r_inv"] == 0.6
 
 
+def test_samples_go_out_and_come_back(jets):
+    done = qad("data", "export", jets / "qcd.h5", "--format", "parquet", "-o", jets / "qcd.parquet")
+    assert done.returncode == 0 and "300 events" in done.stdout, done.stderr
+    done = qad("data", "import", "auto", jets / "qcd.parquet", "-o", jets / "again.h5", "--json")
+    info = json.loads(qad("data", "info", jets / "qcd.h5", "--json").stdout)
+    assert json.loads(done.stdout)["fingerprint"] == info["fingerprint"]
+    done = qad("fit", "pca", jets / "qcd.parquet", "-o", jets / "pca-of-parquet")  # a public file as it is
+    assert done.returncode == 0, done.stderr
+    done = qad("data", "validate", jets / "qcd.h5", jets / "again.h5", "-o", jets / "page.html")
+    assert done.returncode == 0 and "identical events" in done.stdout and (jets / "page.html").stat().st_size > 1000
+    done = qad("data", "show", jets / "qcd.parquet", "-i", "3", "-o", jets / "jet.png")
+    assert done.returncode == 0 and (jets / "jet.png").stat().st_size > 10_000
+    done = qad("data", "vary", jets / "qcd.h5", "--what", "jet-energy-scale", "-p", "shift=0.05")
+    assert done.returncode == 0 and (jets / "qcd-up.h5").exists() and (jets / "qcd-down.h5").exists(), done.stderr
+    assert "jetclass" in qad("data", "formats").stdout and "JetNet" in qad("data", "get").stdout
+
+
+def test_whole_events_are_clustered(jets):
+    from tests.data.formats.test_lhc_olympics import write_example
+
+    write_example(jets / "lhco.h5", 20, 1, "lhco")
+    done = qad("data", "cluster", jets / "lhco.h5", "-o", jets / "dijets.h5", "-s", "pt_min=20", "-s", "second_pt_min=10")
+    assert done.returncode == 0 and "20 dijet events" in done.stdout, done.stderr
+    done = qad("data", "cluster", jets / "dijets.h5", "-o", jets / "twice.h5")
+    assert done.returncode == 2 and "whole events" in done.stderr and not (jets / "twice.h5").exists()
+
+
+def test_processes_are_listed():
+    rows = json.loads(qad("simulate", "processes", "--json").stdout)
+    assert {r["kind"] for r in rows} == {"jets", "events", "level1", "dijets"}
+    assert len({r["process"] for r in rows}) == len(rows)
+    assert "--m-x" in qad("simulate", "processes", "dijets").stdout
+
+
 #: (what the user types, a piece of the sentence that comes back)
 MISTAKES = [
     (("data", "info", "{}/none.h5"), "does not exist"),
@@ -159,17 +210,42 @@ MISTAKES = [
     (("simulate", "jets", "--process", "svj", "--r-inv", "3", "-o", "{}/a.h5"), "0 <= r_inv < 1"),
     (("simulate", "events", "--process", "heavy_higgs", "--m-h", "10", "-o", "{}/a.h5"), "m_h"),
     (("simulate", "jets", "--process", "qcd", "-n", "10", "-o", "/proc/a.h5"), "choose a folder you can write to"),
+    (("simulate", "jets", "--process", "svj", "--r-inv", "-o", "{}/a.h5"), "has no value"),
+    (("simulate", "jets", "--process", "svj", "r_inv", "0.3", "-o", "{}/a.h5"), "--NAME VALUE"),
+    (("simulate", "jets", "--process", "svj", "-o", "{}/a.h5", "--r-inv"), "has no value"),
+    (("simulate", "jets", "--process", "qcd", "-s", "pt_mn=3", "-o", "{}/a.h5"), "did you mean 'pt_min'"),
+    (("simulate", "jets", "--process", "qcd", "-s", "matched=3", "-o", "{}/a.h5"), "expected bool"),
+    (("simulate", "jets", "--process", "qcd", "--detector", "eflo", "-o", "{}/a.h5"), "did you mean 'eflow'"),
+    (("simulate", "jets", "--process", "qcd", "--card", "cmss", "-o", "{}/a.h5"), "did you mean 'cms'"),
+    (("simulate", "dijets", "--process", "qcd", "-o", "{}/a.h5"), "did you mean 'dijet_qcd'"),
+    (("simulate", "level1", "--process", "backgrund", "-o", "{}/a.h5"), "did you mean 'background'"),
+    (("simulate", "level1", "--process", "background", "--qcd-share", "2", "-o", "{}/a.h5"), "between 0 and 1"),
+    (("simulate", "processes", "jet"), "did you mean 'jets'"),
+    (("data", "import", "lhc", "{}/qcd.h5", "-o", "{}/a.h5"), "did you mean 'lhco'"),
+    (("data", "import", "auto", "{}/none.csv", "-o", "{}/a.h5"), "does not exist"),
+    (("data", "import", "adc2021", "{}/qcd.h5", "-o", "{}/a.h5"), "Particles"),
+    (("data", "export", "{}/qcd.h5", "--format", "lhco-features", "-o", "{}/a.h5"), "it lacks"),
+    (("data", "export", "{}/qcd.h5", "--format", "root", "-o", "{}/a.txt"), "ends in .root"),
+    (("data", "get", "jetnt"), "did you mean 'jetnet'"),
+    (("data", "show", "{}/qcd.h5", "-i", "1000", "-o", "{}/a.png"), "it holds 300"),
+    (("data", "show", "{}/qcd.h5", "-o", "{}/a.txt"), ".png"),
+    (("data", "validate", "{}/qcd.h5", "{}/none.h5", "-o", "{}/a.html"), "does not exist"),
+    (("data", "vary", "{}/qcd.h5", "--what", "jet-scale"), "did you mean 'jet-energy-scale'"),
+    (("data", "vary", "{}/qcd.h5", "--what", "jet-energy-scale", "-p", "shft=1"), "did you mean 'shift'"),
+    (("data", "vary", "{}/qcd.h5", "--what", "met-smearing"), "missing transverse"),
+    (("data", "cluster", "{}/none.h5", "-o", "{}/a.h5"), "does not exist"),
     (("simulate", "jets", "--process", "qcd", "-n", "10", "-o", "{}/qcd.h5"), "--overwrite"),
 ]
 
 
 @pytest.mark.parametrize(("command", "piece"), MISTAKES, ids=lambda x: " ".join(x)[:60] if isinstance(x, tuple) else "")
-def test_a_mistake_is_one_sentence(jets, command, piece):
+def test_a_mistake_is_one_sentence(jets, command, piece, in_process):
+    """In this process, for there are many; ``in_process`` goes through main() as the console script does."""
     (jets / "empty.h5").touch()
     (jets / "text.h5").write_text("hello")
     raw = (jets / "qcd.h5").read_bytes()
     (jets / "cut.h5").write_bytes(raw[: len(raw) // 2])
-    done = qad(*(str(c).replace("{}", str(jets)) for c in command))
+    done = in_process(*(str(c).replace("{}", str(jets)) for c in command))
     assert done.returncode == 2, (done.stdout, done.stderr)
     assert piece in done.stderr and done.stderr.startswith("qad: ") and done.stderr.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr

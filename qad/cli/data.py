@@ -235,8 +235,10 @@ def cluster(
 
     Example:  qad data cluster events_anomalydetection_v2.h5 -o dijets.h5
     """
-    from qad.simulation import cluster_file
+    from qad.simulation import DijetSelection, cluster_file
+    from qad.simulation.produce import chosen
 
+    cuts = chosen(DijetSelection(), parameters(select), "dijets")
     with resumable(), progress("events") as bar:
-        n = cluster_file(file, out, selection=parameters(select), overwrite=overwrite, progress=row(bar, "cluster"))
+        n = cluster_file(file, out, selection=cuts, overwrite=overwrite, progress=row(bar, "cluster"))
     print(f"{out}: {n:,} dijet events")

@@ -216,6 +216,8 @@ def concatenate(samples: Sequence[Sample]) -> Sample:
     def pad(a: np.ndarray) -> np.ndarray:
         return np.pad(a, [(0, 0), (0, p - a.shape[1])] + [(0, 0)] * (a.ndim - 2))
 
+    slots = first.meta.get("slots")
+    shared = {"slots": slots} if slots is not None and all(s.meta.get("slots") == slots for s in samples) else {}
     return Sample(
         particles=np.concatenate([pad(s.particles) for s in samples]),
         features=np.concatenate([s.features for s in samples]),
@@ -226,5 +228,5 @@ def concatenate(samples: Sequence[Sample]) -> Sample:
         weight=np.concatenate([s.weight for s in samples]),
         particle_extras={k: np.concatenate([pad(s.particle_extras[k]) for s in samples]) for k in first.particle_extras},
         extras={k: np.concatenate([s.extras[k] for s in samples]) for k in first.extras},
-        meta=first.meta if all(s.meta == first.meta for s in samples) else {"parts": [dict(s.meta) for s in samples]},
+        meta=first.meta if all(s.meta == first.meta for s in samples) else {"parts": [dict(s.meta) for s in samples], **shared},
     )

@@ -42,8 +42,9 @@ class SampleWriter:
     ...         out.append(chunk)
     """
 
-    def __init__(self, path: str | Path, meta: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: str | Path, meta: dict[str, Any] | None = None, compress: bool = True) -> None:
         self.path = Path(path)
+        self.packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
         self.meta = meta
         self.n = 0
         self._hash = Fingerprint()
@@ -96,7 +97,7 @@ class SampleWriter:
             inner = array.shape[1:]
             self._file.create_dataset(
                 name, shape=(0, *inner), maxshape=(None, *(s or None for s in inner)), dtype=array.dtype, track_times=False,
-                chunks=(CHUNK, *(max(1, s) for s in inner)), shuffle=True, compression="gzip", compression_opts=1,
+                chunks=(CHUNK, *(max(1, s) for s in inner)), **self.packing,
             )
         data = self._file[name]
         data.resize(self.n + len(array), axis=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.data.sample import Sample, concatenate
 from qad.data.slots import slot_names
+from qad.data.store import SampleWriter, iter_chunks
 from qad.errors import InputError
 from qad.simulation.cards import Card
 from qad.simulation.cluster import Constituents, Jets, cluster, constituents, particle_rows
@@ -77,11 +79,36 @@ def dijets_of(sample: Sample, selection: DijetSelection | None = None) -> Sample
     come along, and the extra ``event`` says which row of ``sample`` each was. Raises :class:`InputError` for objects in slots.
     """
     selection = selection or DijetSelection()
-    if "slots" in sample.meta:
-        raise InputError("dijets_of takes whole events, all their particles in one list; this sample holds the objects "
-                         f"{', '.join(slot_names(sample))}")
+    _check_whole(sample)
     parts = [_clustered(sample[i : i + EVENTS_AT_ONCE], i, selection) for i in range(0, max(len(sample), 1), EVENTS_AT_ONCE)]
     return concatenate(parts)
+
+
+def _check_whole(sample: Sample) -> None:
+    if "slots" in sample.meta:
+        raise InputError("expected whole events, all their particles in one list; this sample holds the objects "
+                         f"{', '.join(slot_names(sample)) or 'none'}")
+
+
+def cluster_file(file: str | Path, out: str | Path, *, selection: DijetSelection | None = None, overwrite: bool = False,
+                 progress: Callable[[int, int | None], None] | None = None) -> int:
+    """:func:`dijets_of` the events of ``file``, ours or public, into ``out`` in constant memory; returns how many pass.
+
+    progress  called with (events done, None)
+
+    Raises :class:`InputError`.
+    """
+    selection, out, done = selection or DijetSelection(), Path(out), 0
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; choose another name or add --overwrite")
+    with SampleWriter(out) as writer:
+        for sample in iter_chunks(file, EVENTS_AT_ONCE):
+            _check_whole(sample)
+            writer.append(_clustered(sample, done, selection))
+            done += len(sample)
+            if progress is not None:
+                progress(done, None)
+        return writer.n
 
 
 def _clustered(sample: Sample, first_event: int, selection: DijetSelection) -> Sample:

@@ -119,7 +119,7 @@ def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, fl
     record = Record.of(batch)
     seen = respond(record, job.response, seed, job.card.sqrt_s)
     sample = job.selection.select(record, seen, job.card, chunk * EVENTS_PER_CHUNK, clock)
-    with SampleWriter(path, meta=dict(sample.meta)) as out:
+    with SampleWriter(path, meta=dict(sample.meta), compress=False) as out:  # read once more, then removed
         out.append(sample)
     clock("ours")
     return chunk, len(sample), seconds
@@ -225,17 +225,20 @@ def selection_of(kind: str, card: Card, given: Selection | Mapping[str, Any] | N
     Raises :class:`InputError` for unknown ones.
     """
     default: Any = replace(KINDS[kind](), **card.cuts)
-    if given is None or isinstance(given, Mapping):
-        known = {f.name: type(getattr(default, f.name)) for f in fields(default)}
-        for name, value in (given or {}).items():
-            if name not in known:
-                raise InputError(did_you_mean(name, known, f"cut of the selection of {kind}"))
-            wanted = (int, float) if known[name] is float else known[name]
-            if not isinstance(value, wanted) or isinstance(value, bool) != (known[name] is bool):
-                raise InputError(f"selection: {name}={value!r}: expected {known[name].__name__}, such as "
-                                 f"{getattr(default, name)!r}")
-        return replace(default, **(given or {}))
-    return given
+    return chosen(default, given or {}, kind) if given is None or isinstance(given, Mapping) else given
+
+
+def chosen(default: Any, given: Mapping[str, Any], kind: str) -> Any:
+    """``default``, a selection of ``kind``, with the cuts ``given``. Raises :class:`InputError` for other names and types."""
+    known = {f.name: type(getattr(default, f.name)) for f in fields(default)}
+    for name, value in given.items():
+        if name not in known:
+            raise InputError(did_you_mean(name, known, f"cut of the selection of {kind}"))
+        wanted = (int, float) if known[name] is float else known[name]
+        if not isinstance(value, wanted) or isinstance(value, bool) != (known[name] is bool):
+            usual = getattr(default, name)
+            raise InputError(f"selection: {name}={value!r}: expected {known[name].__name__}, such as {usual!r}")
+    return replace(default, **{n: float(v) if known[n] is float else v for n, v in given.items()})
 
 
 def job_of(kind: str, process: str, seed: int, selection: Selection | Mapping[str, Any] | None = None,

@@ -69,3 +69,13 @@ def test_concatenation_pads_and_refuses_other_columns(qcd_toys):
     assert both.particles.shape[1] == 40 and (both.particles[-1, 10:] == 0).all()
     with pytest.raises(InputError, match="different columns"):
         concatenate([qcd_toys, Sample(particles=short.particles)])
+
+
+def test_samples_with_the_same_slots_keep_them_together():
+    def dijet(process):
+        particles = np.zeros((3, 2, 4), dtype=np.float32)
+        particles[:, :, 0] = [100, 200]  # ascending, as slots may be
+        return Sample(particles=particles, process=process, meta={"slots": ["j1", "j2"], "process": process})
+
+    both = concatenate([dijet("a"), dijet("b")])
+    assert both.meta["slots"] == ["j1", "j2"] and [part["process"] for part in both.meta["parts"]] == ["a", "b"]
