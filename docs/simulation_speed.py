@@ -14,41 +14,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from qad.data.store import SampleWriter
-from qad.simulation import cards
-from qad.simulation.generate import Generator, chunk_seed
+from qad.data.store import SampleWriter, iter_chunks
+from qad.simulation import cards, produce
 from qad.simulation.produce import EVENTS_PER_CHUNK, KINDS, Job, job_of, make_sample
-from qad.simulation.record import Record
-from qad.simulation.respond import respond
 
 
 def shares(job: Job, chunks: int, folder: Path) -> tuple[dict[str, float], int]:
     """Processor seconds in Pythia, FastJet and our own code for ``chunks`` chunks, and how many entries they gave."""
-    spent = {"pythia": 0.0, "fastjet": 0.0, "ours": 0.0}
-    last = time.process_time()
-
-    def clock(name: str) -> None:
-        nonlocal last
-        now = time.process_time()
-        spent[name] += now - last
-        last = now
-
-    kept = 0
-    for chunk in range(-1, chunks):  # the first warms up
-        if chunk == 0:
-            spent, kept = dict.fromkeys(spent, 0.0), 0
-            last = time.process_time()
-        seed = chunk_seed(job.card.process, job.seed, max(chunk, 0))
-        batch = Generator(job.card, seed).events(EVENTS_PER_CHUNK if chunk >= 0 else 100)
-        clock("pythia")
-        record = Record.of(batch)
-        seen = respond(record, job.response, seed)
-        sample = job.selection.select(record, seen, job.card, 0, clock)
-        kept += len(sample)
-        with SampleWriter(folder / "part.h5", meta=dict(sample.meta)) as out:
-            out.append(sample)
-        clock("ours")
-    return spent, kept
+    produce.make_chunk(job, 0, folder / "warm.h5")
+    clock, kept = produce.Clock(time.process_time), 0
+    with SampleWriter(folder / "whole.h5") as whole:
+        for chunk in range(1, chunks + 1):
+            kept += produce.make_chunk(job, chunk, folder / "part.h5", clock)[1]
+            for sample in iter_chunks(folder / "part.h5"):  # as the parts of a sample are put together
+                whole.append(sample)
+            clock("ours")
+    return clock.seconds, kept
 
 
 def speed_up(job: Job, entries: int, workers: int, folder: Path) -> float:

@@ -102,17 +102,22 @@ class Job:
         return hashlib.sha256(json.dumps(self.meta(), sort_keys=True).encode()).hexdigest()[:10]
 
 
-def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, float]]:
+class Clock:
+    """Seconds spent in each part of the work: called with its name when it ends."""
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now, self.last = now, now()
+        self.seconds = Profile().seconds
+
+    def __call__(self, name: str) -> None:
+        now = self.now()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+
+def make_chunk(job: Job, chunk: int, path: Path, clock: Clock | None = None) -> tuple[int, int, dict[str, float]]:
     """Generate chunk number ``chunk`` and write it to ``path``; gives back its number, jets or events kept, seconds."""
-    seconds = {"pythia": 0.0, "fastjet": 0.0, "ours": 0.0}
-    last = time.perf_counter()
-
-    def clock(name: str) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        seconds[name] += now - last
-        last = now
-
+    clock = clock or Clock()
     seed = chunk_seed(job.card.process, job.seed, chunk)
     batch = Generator(job.card, seed).events(EVENTS_PER_CHUNK)
     clock("pythia")
@@ -122,7 +127,7 @@ def make_chunk(job: Job, chunk: int, path: Path) -> tuple[int, int, dict[str, fl
     with SampleWriter(path, meta=dict(sample.meta), compress=False) as out:  # read once more, then removed
         out.append(sample)
     clock("ours")
-    return chunk, len(sample), seconds
+    return chunk, len(sample), clock.seconds
 
 
 class _Inline(Executor):
