@@ -14,8 +14,6 @@ Written under a temporary name and renamed, so a file that exists is whole. Iden
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +24,7 @@ import numpy as np
 
 from qad.data import formats
 from qad.data.formats import Format, hdf5
-from qad.data.formats.hdf5_writer import Sink
+from qad.data.formats.hdf5_writer import WholeFile
 from qad.data.sample import PARTICLE_COLUMNS, PARTICLE_UNITS, Fingerprint, Sample, arrays_of
 from qad.errors import InputError
 
@@ -34,7 +32,7 @@ SCHEMA_VERSION = 2  # 2: attributes of text have a fixed length
 CHUNK = 1024
 
 
-class SampleWriter:
+class SampleWriter(WholeFile):
     """Write a sample chunk by chunk in constant memory; the file appears under its name only when it is whole.
 
     >>> with SampleWriter("qcd.h5", meta={"seed": 1}) as out:          # doctest: +SKIP
@@ -43,33 +41,16 @@ class SampleWriter:
     """
 
     def __init__(self, path: str | Path, meta: dict[str, Any] | None = None, compress: bool = True) -> None:
-        self.path = Path(path)
+        super().__init__(path, libver="v110", track_order=False)
         self.packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
         self.meta = meta
         self.n = 0
         self._hash = Fingerprint()
         self._processes: list[str] = []
-        self._tmp = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = Sink(self._tmp)
-            self._file = h5py.File(self._sink, "w", libver="v110", track_order=False)
-            self._sink.check()
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {_reason(error)}; choose a folder you can write to") from None
-
-    def __enter__(self) -> SampleWriter:
-        return self
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._discard()
 
     def append(self, sample: Sample) -> None:
         """Add the events of ``sample``; all chunks must have the same columns."""
-        try:
+        with self.writing():
             self._hash.update(sample)
             if self.meta is None:
                 self.meta = dict(sample.meta)
@@ -79,65 +60,34 @@ class SampleWriter:
                 self._say("particles", columns=json.dumps(PARTICLE_COLUMNS), units=json.dumps(PARTICLE_UNITS))
                 self._say("features", names=json.dumps(sample.feature_names), units=json.dumps(sample.feature_units))
             self.n += len(sample)
-            self._sink.check()
-        except OSError as error:
-            raise self._failed(error) from None
 
     def _say(self, place: str, **text: str) -> None:
         """Attributes of fixed length: HDF5 does not survive damage to the heap of those of variable length."""
         for key, value in text.items():
-            self._file[place].attrs[key] = np.bytes_(value.encode())
+            self.file[place].attrs[key] = np.bytes_(value.encode())
 
     def _codes(self, process: np.ndarray) -> np.ndarray:
         self._processes += [p for p in dict.fromkeys(process.tolist()) if p not in self._processes]
         return np.array([self._processes.index(p) for p in process.tolist()], dtype=np.int16)
 
     def _extend(self, name: str, array: np.ndarray) -> None:
-        if name not in self._file:
+        if name not in self.file:
             inner = array.shape[1:]
-            self._file.create_dataset(
+            self.file.create_dataset(
                 name, shape=(0, *inner), maxshape=(None, *(s or None for s in inner)), dtype=array.dtype, track_times=False,
                 chunks=(CHUNK, *(max(1, s) for s in inner)), **self.packing,
             )
-        data = self._file[name]
+        data = self.file[name]
         data.resize(self.n + len(array), axis=0)
         data[self.n :] = array
 
-    def close(self) -> None:
-        """Finish the file and give it its name."""
-        try:
-            if self.n == 0 and "particles" not in self._file:
-                raise InputError(f"cannot write {self.path}: no events were given")
-            self._say("process", names=json.dumps(self._processes))
-            meta = json.dumps(self.meta or {}, sort_keys=True, default=lambda value: value.tolist())
-            self._file.attrs["schema_version"] = SCHEMA_VERSION
-            self._say("/", format="qad.sample", fingerprint=self._hash.hexdigest(), meta=meta)
-            self._file.close()
-            self._sink.finish()
-            os.replace(self._tmp, self.path)
-        except OSError as error:
-            raise self._failed(error) from None
-        finally:
-            self._discard()
-
-    def _failed(self, error: OSError) -> InputError:
-        self._discard()
-        error = self._sink.error or error  # the first failure is the reason of those that follow
-        return InputError(f"writing {self.path} failed: {_reason(error)}; nothing that stood there before was touched")
-
-    def _discard(self) -> None:
-        self._file.close()
-        self._sink.raw.close()
-        self._tmp.unlink(missing_ok=True)
-
-
-def _reason(error: OSError) -> str:
-    text = str(error)
-    for sign, words in (("No space left", "no space left on the disk"), ("File too large", "the file size limit is reached"),
-                        ("Permission denied", "permission denied"), ("Read-only", "the file system is read-only")):
-        if sign in text:
-            return words
-    return error.strerror or text
+    def _finish(self) -> None:
+        if self.n == 0 and "particles" not in self.file:
+            raise InputError(f"cannot write {self.path}: no events were given")
+        self._say("process", names=json.dumps(self._processes))
+        meta = json.dumps(self.meta or {}, sort_keys=True, default=lambda value: value.tolist())
+        self.file.attrs["schema_version"] = SCHEMA_VERSION
+        self._say("/", format="qad.sample", fingerprint=self._hash.hexdigest(), meta=meta)
 
 
 def write(sample: Sample, path: str | Path) -> None:
