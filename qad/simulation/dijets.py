@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qad.data.dijet import FEATURES, dijet_features
 from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.data.sample import Sample, concatenate
 from qad.data.slots import slot_names
@@ -19,8 +20,6 @@ from qad.simulation.cluster import Constituents, Jets, cluster, constituents, pa
 from qad.simulation.record import Record
 from qad.simulation.seen import Seen
 
-FEATURES = ("m_light", "dm", "tau21_light", "tau21_heavy")
-UNITS = ("GeV", "GeV", "", "")
 JETS = ("j1", "j2")
 MOST_TAU = 3
 EVENTS_AT_ONCE = 1000
@@ -149,13 +148,14 @@ def _dijets(momenta: np.ndarray, mass: np.ndarray, counts: np.ndarray, columns: 
         of_jet = {"pt": np.hypot(p4[:, j, 0], p4[:, j, 1]), "eta": eta[:, j], "phi": phi[:, j], "mass": masses[:, j]}
         of_jet |= {f"tau{k + 1}": tau[:, j, k] for k in range(MOST_TAU)}
         extras |= {f"{name}_{quantity}": values for quantity, values in of_jet.items()}
+    extras = {name: values.astype(np.float32) for name, values in extras.items()}
     return jets.event[pairs[:, 0]], {
         "particles": in_slots(particle_rows(momenta[held.index], mass[held.index])),
         "particle_extras": {name: in_slots(values[held.index]) for name, values in columns.items()},
-        "features": light_and_heavy(masses, tau[:, :, 0], tau[:, :, 1]),
-        "feature_names": FEATURES,
-        "feature_units": UNITS,
-        "extras": {name: values.astype(np.float32) for name, values in extras.items()},
+        "features": dijet_features(extras),
+        "feature_names": tuple(FEATURES),
+        "feature_units": tuple(FEATURES.values()),
+        "extras": extras,
     }
 
 
@@ -168,13 +168,3 @@ def _subjettiness(held: Constituents, jets: int, momenta: np.ndarray) -> np.ndar
     p4[held.row, held.place] = momenta[held.index]
     scalar_pt = np.hypot(p4[..., 0], p4[..., 1]).sum(1)
     return (subjettiness(p4, count, MOST_TAU, 1.0) * scalar_pt[:, None]).reshape(-1, 2, MOST_TAU)
-
-
-def light_and_heavy(mass: np.ndarray, tau1: np.ndarray, tau2: np.ndarray) -> np.ndarray:
-    """The features of arXiv:2109.00546, ``(n, 4)``: mass of the lighter jet, heavier minus lighter [GeV], τ21 of either.
-
-    ``mass``, ``tau1``, ``tau2`` are ``(n, 2)`` in GeV; τ21 = τ2/(10⁻⁵ + τ1), with the published constant.
-    """
-    order = np.argsort(mass, axis=1, kind="stable")
-    light, heavy = np.take_along_axis(mass, order, 1).T
-    return np.column_stack([light, heavy - light, np.take_along_axis(tau2 / (1e-5 + tau1), order, 1)])

@@ -5,12 +5,13 @@ import pytest
 
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
 from qad.data import Sample
+from qad.data.dijet import FEATURES
 from qad.data.kinematics import eta_phi, wrap
 from qad.data.slots import object_of
 from qad.errors import InputError
 from qad.simulation import cards, dijets, generate, produce, simulate
 from qad.simulation.cluster import _fastjet
-from qad.simulation.dijets import FEATURES, GRID, DijetSelection, dijets_of
+from qad.simulation.dijets import GRID, DijetSelection, dijets_of
 from qad.simulation.record import Record
 from qad.simulation.respond import Response, respond
 from tests.simulation.test_physics import peak
@@ -61,7 +62,7 @@ def whole_events(seen, first=0, last=None):
 
 def test_layout(made):
     _, _, events = made["wprime_xy"]
-    assert events.feature_names == FEATURES == ("m_light", "dm", "tau21_light", "tau21_heavy")
+    assert events.feature_names == tuple(FEATURES) == ("m_light", "dm", "tau21_light", "tau21_heavy")
     assert events.feature_units == ("GeV", "GeV", "", "") and events.particles.shape[1:] == (200, 4)
     assert events.meta["slots"] == ["j1"] * 100 + ["j2"] * 100
     of_jet = [f"{j}_{q}" for j in ("j1", "j2") for q in ("pt", "eta", "phi", "mass", "tau1", "tau2", "tau3")]
@@ -146,7 +147,7 @@ def test_whole_events_cluster_to_the_same_dijets(made, monkeypatch):
     monkeypatch.setattr(dijets, "EVENTS_AT_ONCE", 33)
     assert dijets_of(whole).fingerprint == again.fingerprint
     few = dijets_of(whole[:0])
-    assert len(few) == 0 and few.feature_names == FEATURES
+    assert len(few) == 0 and few.feature_names == tuple(FEATURES)
     with pytest.raises(InputError, match="holds the objects j1, j2"):
         dijets_of(events)
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from qad.data.dijet import FEATURES
 from qad.data.formats import npy
 from qad.data.formats.base import Events, Format, lacks
 from qad.data.formats.whole import reading, written
 from qad.data.sample import SIGNAL, UNKNOWN, Sample
 from qad.errors import InputError
 
-FEATURES = ("m_light", "dm", "tau21_light", "tau21_heavy")
 UNITS = ("GeV", "GeV", "", "")
 PROCESS = {0: "lhco_background", 1: "lhco_signal", UNKNOWN: "unknown"}
 #: What the columns may hold, in the units of the file: masses over 14 TeV are GeV, and rounding leaves a little below zero.
@@ -122,7 +122,7 @@ def _sample(table: np.ndarray, columns: list[str], start: int, path: Path) -> Sa
     return Sample(
         particles=np.zeros((len(table), 0, 4), np.float32),
         features=np.column_stack([values["m_light"] * 1000, values["dm"] * 1000, values["tau21_light"], values["tau21_heavy"]]),
-        feature_names=FEATURES,
+        feature_names=tuple(FEATURES),
         feature_units=UNITS,
         label=label,
         process=np.where(label == UNKNOWN, PROCESS[UNKNOWN], np.where(label == SIGNAL, PROCESS[1], PROCESS[0])),

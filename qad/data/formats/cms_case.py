@@ -20,10 +20,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from qad.data.dijet import FEATURES, dijet_features
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, lacks
 from qad.data.formats.hdf5_writer import Writer
-from qad.data.formats.lhc_olympics import FEATURES, dijet_features
 from qad.data.formats.top_tagging import particles_of
 from qad.data.kinematics import cartesian
 from qad.data.sample import UNKNOWN, Sample

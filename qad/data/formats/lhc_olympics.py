@@ -12,7 +12,7 @@ The writers keep pandas' layout, so that ``pd.read_hdf`` and ``h5py.File(path)["
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from qad.data.dijet import FEATURES, dijet_features
 from qad.data.formats import hdf5
 from qad.data.formats.base import Events, Format, by_pt, lacks
 from qad.data.formats.hdf5_writer import Writer
@@ -33,23 +34,7 @@ JET = ("px", "py", "pz", "m", "tau1", "tau2", "tau3")
 COLUMNS = tuple(f"{c}j{j}" for j in (1, 2) for c in JET)
 #: Of each jet, as extras ``j1_pt``, …; units GeV, none, rad, GeV.
 JET_EXTRAS = ("pt", "eta", "phi", "mass", "tau1", "tau2", "tau3")
-FEATURES = {"m_light": "GeV", "dm": "GeV", "tau21_light": "", "tau21_heavy": ""}
 PROCESSES = np.array(["lhco_background", "lhco_signal", "unknown"])
-
-
-def dijet_features(jets: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(n, 4): mass of the lighter jet and mass difference [GeV], τ21 of the lighter and of the heavier jet.
-
-    jets   ``j1_mass``, ``j1_tau1``, ``j1_tau2`` and those of j2, each (n,)
-
-    τ21 = τ2/(τ1 + 10⁻⁵) (arXiv:2109.00546). Computed in single precision from what the sample holds.
-    """
-    tau21 = np.stack([jets[f"{j}_tau2"] / (1e-5 + jets[f"{j}_tau1"]) for j in ("j1", "j2")])
-    mass = np.stack([jets["j1_mass"], jets["j2_mass"]])
-    light = np.where(mass[0] < mass[1], 0, 1)[None]
-    lighter, heavier = (np.take_along_axis(mass, i, 0)[0] for i in (light, 1 - light))
-    return np.stack([lighter, heavier - lighter, np.take_along_axis(tau21, light, 0)[0],
-                     np.take_along_axis(tau21, 1 - light, 0)[0]], axis=1)
 
 
 def dijet_mass(jets: np.ndarray) -> np.ndarray:
