@@ -264,3 +264,32 @@ def test_the_same_events_under_two_names_are_refused(tmp_path, write_study, toy_
     study = load_study(write_study(samples=samples, train=["qcd"], detectors=[{"use": "mahalanobis"}]))
     with pytest.raises(InputError, match=r"events of sample 'top' are .* events of sample 'qcd'"):
         run_study(study, tmp_path / "runs", tmp_path / "data")
+
+
+def test_simulated_samples_have_cuts_and_a_detector(tmp_path, monkeypatch):
+    """A study passes them on, and its files tell samples with other ones apart."""
+    pytest.importorskip("pythia8mc")
+    import qad.simulation
+    from qad.benchmark.runner import make_sample
+    from qad.benchmark.study import SampleSpec
+
+    made = {}
+
+    def simulate(kind, process, n, seed, *, out, selection, response, **settings):
+        made[out] = (kind, process, n, seed, selection, response.mode)
+        out.touch()
+
+    monkeypatch.setattr(qad.simulation, "simulate", simulate)
+
+    def file(**settings):
+        spec = SampleSpec(**({"simulate": "dijets", "process": "dijet_qcd", "n": 5} | settings))
+        return make_sample(spec, "x", tmp_path, 1, Reporter())
+
+    plain, cut = file(), file(selection={"pt_min": 500.0})
+    seen, mixed = file(response={"mode": "eflow"}), file(simulate="level1", process="background", n=100)
+    assert len({plain, cut, seen, mixed}) == 4 and file() == plain
+    assert made[cut][4] == {"pt_min": 500.0} and made[seen][5] == "eflow" and made[mixed][:2] == ("level1", "background")
+    with pytest.raises(InputError, match="did you mean 'pile_up'"):
+        file(response={"pileup": 3})
+    with pytest.raises(InputError, match="did you mean 'pt_min'"):
+        file(selection={"pt_mn": 3})
