@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qad.data.charges import charge_of
 from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.data.sample import Sample
 from qad.data.store import iter_chunks, read
@@ -23,7 +24,6 @@ RADIUS = 0.8
 #: Events of the sample that a feature is held against.
 REFERENCE = 10_000
 KINDS = ("charged hadron", "neutral hadron", "photon", "lepton", "particle")
-NEUTRAL = (130, 310, 311, 2112, 3122, 3322)
 JET_SLOT = re.compile(r"j\d+")
 
 
@@ -162,10 +162,10 @@ def _kinds(sample: Sample, k: int) -> np.ndarray:
     if "charge" in extras:
         kind = np.where(extras["charge"] != 0, 0, 1)
     if "pdg_id" in extras:
-        pdg = np.abs(extras["pdg_id"].astype(np.int64))
+        pdg = extras["pdg_id"].astype(np.int64)
         if "charge" not in extras:
-            kind = np.where(pdg == 0, kind, np.where(np.isin(pdg, NEUTRAL), 1, 0))
-        kind = np.where(pdg == 22, 2, np.where(np.isin(pdg, (11, 13)), 3, kind))
+            kind = np.where(pdg == 0, kind, np.where(charge_of(pdg) != 0, 0, 1))
+        kind = np.where(pdg == 22, 2, np.where(np.isin(np.abs(pdg), (11, 13)), 3, kind))
     return kind
 
 

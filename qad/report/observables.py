@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from qad.data.charges import charge_of
 from qad.data.kinematics import cartesian, eta_phi, invariant_mass
 from qad.data.sample import Sample
 from qad.report.display import JET_SLOT
@@ -54,13 +55,10 @@ def _unsaid(columns: dict[str, Column], sample: Sample, jet: str) -> dict[str, C
 
 def _charged(sample: Sample) -> np.ndarray | None:
     """Share of the pT that charged particles carry, ``(n,)``; None where neither charges nor PDG ids are there."""
-    from qad.report.display import NEUTRAL
-
     if "charge" in sample.particle_extras:
         charged = sample.particle_extras["charge"] != 0
     elif "pdg_id" in sample.particle_extras:
-        pdg = np.abs(sample.particle_extras["pdg_id"].astype(np.int64))
-        charged = ~np.isin(pdg, (0, 22, *NEUTRAL))
+        charged = charge_of(sample.particle_extras["pdg_id"].astype(np.int64)) != 0
     else:
         return None
     pt = sample.particles[..., 0].astype(np.float64)

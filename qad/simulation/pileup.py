@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from qad.data.charges import charge_of
 from qad.simulation.cards import Card
-from qad.simulation.charges import charge_of
 from qad.simulation.generate import Generator, chunk_seed
 from qad.simulation.record import Record
 from qad.simulation.seen import Seen

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qad.data.charges import charge_of
 from qad.errors import InputError, did_you_mean
-from qad.simulation.charges import charge_of
 from qad.simulation.eflow import eflow
 from qad.simulation.pileup import overlay
 from qad.simulation.record import Record

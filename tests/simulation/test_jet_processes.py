@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
+from qad.data.charges import charge_of
 from qad.representations.substructure import Substructure
 from qad.simulation import JetSelection, cards, generate
 from qad.simulation import cluster as cluster_module
-from qad.simulation.charges import charge_of
 from qad.simulation.cluster import Jets, cluster, constituents, particle_rows, reach
 from qad.simulation.jets import contains_decay, decay_products
 from qad.simulation.record import Record

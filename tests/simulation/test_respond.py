@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("pythia8mc", reason="needs the extra 'simulation'")
 from scipy.stats import norm
 
+from qad.data.charges import charge_of
 from qad.data.kinematics import eta_phi, wrap
 from qad.errors import InputError
 from qad.simulation import JetSelection, Response
 from qad.simulation.cards import load_card
-from qad.simulation.charges import charge_of
 from qad.simulation.eflow import PION_MASS, eflow, find_tracks
 from qad.simulation.generate import Generator
 from qad.simulation.record import Record

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qad.data.charges import charge_of
 from qad.data.formats import uproot_files
 from qad.data.formats.base import Events, Format, lacks
 from qad.data.formats.columns import leading
@@ -44,7 +45,6 @@ FLAGS = {
     "part_isElectron": ("is_electron", (11,)),
     "part_isMuon": ("is_muon", (13,)),
 }
-CHARGED = (211, 321, 2212, 3222, -11, -13, -3112, -3312, -3334)  # PDG ids of charge +1 among these
 FEATURES = {"jet_sdmass": ("sdmass", "GeV"), **{f"jet_tau{k}": (f"tau{k}", "") for k in (1, 2, 3, 4)}}
 
 
@@ -157,8 +157,8 @@ def _branches(chunk: Sample, features: list[str]) -> dict:
     columns["part_dphi"] = wrap(chunk.particles[..., 2] - jet["phi"][:, None])
     for branch, name in TRACK.items():
         columns[branch] = extras.get(name, np.zeros(there.shape))
-    pdg = extras.get("pdg_id", np.zeros(there.shape))
-    columns["part_charge"] = extras.get("charge", np.isin(pdg, CHARGED).astype(int) - np.isin(-pdg, CHARGED))
+    pdg = np.asarray(extras.get("pdg_id", np.zeros(there.shape))).astype(np.int64)
+    columns["part_charge"] = extras.get("charge", charge_of(pdg))
     for branch, (name, ids) in FLAGS.items():
         columns[branch] = extras.get(name, np.isin(np.abs(pdg), ids))
     lists = {name.removeprefix("part_"): column[there].astype(np.float32) for name, column in columns.items()}

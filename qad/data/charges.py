@@ -13,19 +13,22 @@ HIDDEN_SECTOR = range(4_900_000, 4_910_000)
 
 
 def charge_of(pdg_id: np.ndarray) -> np.ndarray:
-    """Charge in units of e, int8: leptons and bosons by list, hadrons from the quark digits, nuclei ±10LZZZAAAI give Z.
+    """Charge in units of e, int8 in the shape of ``pdg_id`` (integers, 0 for none).
+
+    Leptons and bosons by list, hadrons from the quark digits, nuclei ±10LZZZAAAI give Z.
 
     A hadron's id ends in n_q1 n_q2 n_q3 n_J. A meson (n_q1 = 0) has Q = (-1)^n_q2 (Q_q2 - Q_q3), since its sign follows the
     heavier quark; a baryon the sum of its three. Supersymmetric partners 1000000 + i count as the particle i. What never
     leaves a collision alone (quarks, diquarks) counts as neutral, and so do R-hadrons, which carry no such digits.
     """
     pdg_id = np.asarray(pdg_id)
+    shape, pdg_id = pdg_id.shape, pdg_id.ravel()
     size = np.abs(pdg_id)
     charge = np.sign(pdg_id).astype(np.int8) * _table()[np.minimum(size, TABULATED)]
     large = np.flatnonzero(size >= TABULATED)
     if len(large):
         charge[large] = np.sign(pdg_id[large]) * _of_size(size[large].astype(np.int64))
-    return charge
+    return charge.reshape(shape)
 
 
 @cache
