@@ -205,10 +205,10 @@ def _between(options: Mapping[str, Any], name: str, low: float, high: float, why
         raise InputError(f"{name}: expected {low:g} to {high:g} GeV ({why}), got {options[name]:g}")
 
 
-def _window(options: Mapping[str, Any], name: str, half: float, width: float) -> dict[str, float]:
-    """``NAME_min``, ``NAME_max``: 1 ∓ ``half`` times the mass; ``NAME_width``: ``width`` times the mass."""
+def _window(options: Mapping[str, Any], name: str, half: float) -> dict[str, float]:
+    """``NAME_min``, ``NAME_max``: 1 ∓ ``half`` times the mass [GeV]."""
     m = options[name]
-    return {f"{name}_min": (1 - half) * m, f"{name}_max": (1 + half) * m, f"{name}_width": width * m}
+    return {f"{name}_min": (1 - half) * m, f"{name}_max": (1 + half) * m}
 
 
 def qcd_dijets(options: Mapping[str, Any]) -> dict[str, float]:
@@ -217,39 +217,41 @@ def qcd_dijets(options: Mapping[str, Any]) -> dict[str, float]:
     return {}
 
 
-def resonance(heavy: str, **daughters: tuple[float, float, str]) -> Callable[[Mapping[str, Any]], dict[str, float]]:
-    """Mass windows for a narrow resonance ``heavy`` and its daughters, with bounds on the masses.
+def resonance(heavy: str, half: float = 0.2, natural: tuple[str, ...] = (),
+              **daughters: tuple[float, float, str]) -> Callable[[Mapping[str, Any]], dict[str, float]]:
+    """Mass windows and widths for a narrow resonance ``heavy`` and its daughters, with bounds on the masses.
 
-    heavy      option with its mass: width 1 %, window 20 % around it
+    heavy      option with its mass: width 1 %, window 1 ∓ ``half`` around it
+    natural    daughters that are a re-massed Z in two quarks: Pythia works out their width, 2 to 3 %, and takes no other
     daughters  option: (least mass [GeV], mass of its partner [GeV], why not less); width 0.5 %, window 20 %
     """
 
     def derive(options: Mapping[str, Any]) -> dict[str, float]:
         _between(options, heavy, 500, 10_000, "a resonance that the LHC could make")
-        filled = _window(options, heavy, 0.2, 0.01)
+        filled = _window(options, heavy, half) | {f"{heavy}_width": 0.01 * options[heavy]}
         for name, (least, partner, why) in daughters.items():
             most = options[heavy] - partner if partner else options[heavy] / 2
             _between(options, name, least, 0.8 * most, f"{why}, and {heavy} must be able to decay to it")
-            filled |= _window(options, name, 0.2, 0.005)
+            filled |= _window(options, name, 0.2)
+            if name not in natural:
+                filled[f"{name}_width"] = 0.005 * options[name]
         return filled
 
     return derive
 
 
-def wprime_xy(options: Mapping[str, Any]) -> dict[str, float]:
-    """As :func:`resonance`, with the window of 10 % around the W' that the LHC Olympics peak was checked with."""
-    filled = resonance("m_wprime", m_x=(20, 0, "it decays to quarks"), m_y=(20, 0, "it decays to quarks"))(options)
-    return filled | _window(options, "m_wprime", 0.1, 0.01)
-
-
+#: Least mass of a daughter, no partner, and why not less.
+TO_QUARKS = (20, 0, "it decays to quarks")
 DERIVED: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "hidden_valley": hidden_valley,
     "dark_photon": dark_photon,
     "heavy_higgs": heavy_higgs,
     "qcd_dijets": qcd_dijets,
-    "wprime_xy": wprime_xy,
-    "x_yy": resonance("m_x", m_y=(20, 0, "it decays to quarks"), m_yprime=(20, 0, "it decays to quarks")),
-    "qstar_qw": resonance("m_qstar", m_w=(20, 0, "it decays to quarks")),
+    # the window of 10 % around the W' is that with which the LHC Olympics peak was checked
+    "wprime_xy": resonance("m_wprime", 0.1, natural=("m_y",), m_x=TO_QUARKS, m_y=TO_QUARKS),
+    "wprime_xy_qqq": resonance("m_wprime", 0.1, m_x=TO_QUARKS, m_y=TO_QUARKS),
+    "x_yy": resonance("m_x", natural=("m_y",), m_y=TO_QUARKS, m_yprime=TO_QUARKS),
+    "qstar_qw": resonance("m_qstar", m_w=TO_QUARKS),
     "wkk_wr": resonance("m_wkk", m_r=(165, 100, "it decays to two W")),
     "wprime_bt": resonance("m_wprime", m_b=(100, 200, "it decays to b Z")),
     "zprime_tt": resonance("m_zprime", m_t=(270, 0, "it decays to t Z")),

@@ -73,6 +73,15 @@ def test_semi_visible_branching_fractions_add_up():
     assert "HiddenValley:setLambda = on" in card.commands
 
 
+@pytest.mark.parametrize("process", [p for p in cards.processes() if p != "svj_aachen"])  # its quarks have their own option
+def test_every_number_that_is_worked_out_is_used(process):
+    """A width that is computed and told to nobody would only look as if it were set."""
+    header, _, _, body = cards._parse(process)
+    if "derived" in header:
+        worked_out = cards.DERIVED[header["derived"]](cards.load_card(process).options)
+        assert not {name for name in worked_out if not any(f"{{{name}}}" in line for line in body)}
+
+
 def test_seeds_are_pythias_and_differ():
     seeds = {generate.chunk_seed("qcd", s, c) for s in range(20) for c in range(20)}
     assert len(seeds) == 400 and all(1 <= s <= generate.LARGEST_SEED for s in seeds)

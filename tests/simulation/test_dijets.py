@@ -185,6 +185,26 @@ def test_masses_of_the_chain(made, process):
     assert set(np.bincount(record.event[quarks], minlength=200)) == {QUARKS[process]}
 
 
+#: Width over mass where it is not the card's: Γ_Z / m_Z = 2.4955 / 91.188 of the particle data group.
+NATURAL = {("wprime_xy", 23): 0.0274, ("x_yy", 23): 0.0274}
+
+
+@pytest.mark.parametrize("process", HEAVY)
+def test_widths_of_the_chain(made, process):
+    """1 % for the resonance, 0.5 % for its daughters: the quartiles of a Breit–Wigner lie at m ∓ Γ/2, so Γ is their distance.
+
+    From 200 masses that distance is known to 11 % (1.57 / √200), hence 0.7 to 1.5 times.
+    """
+    record, _, _ = made[process]
+    expected = {(i,): NATURAL.get((process, i), 0.005 if k else 0.01) for k, i in enumerate(HEAVY[process]) if i != 6}
+    if process == "qstar_qw":
+        expected = {(4000001, 4000002): 0.01, (24,): 0.005}
+    for pdg_ids, width in expected.items():
+        masses = record.mass[(np.abs(record.status) == 22) & np.isin(np.abs(record.pdg_id), pdg_ids)]
+        low, middle, high = np.quantile(masses, [0.25, 0.5, 0.75])
+        assert 0.7 < (high - low) / middle / width < 1.5, pdg_ids
+
+
 #: Where m_jj peaks [GeV], and medians of the lighter and heavier jet mass; None where a jet does not hold its whole parent.
 SEEN = {"wprime_xy": (3500, 100, 500), "wprime_xy_qqq": (3500, 100, 500), "x_yy": (3000, 170, 400),
         "qstar_qw": (3000, None, 400), "wkk_wr": (3000, 80.4, 400), "wprime_bt": (3000, 173, 400),
