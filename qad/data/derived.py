@@ -22,8 +22,12 @@ MET = re.compile(r"met|MET")
 #: No energy of a jet enters, nor MET: angles, places, numbers, ratios of energies inside one jet, leptons, truth, provenance.
 _KEPT = re.compile(
     r"(\w+_)?(eta|phi|rapidity|deta|dphi|dr|delta_(r|eta|phi)(_jj)?|theta_(ll|bb)|d[rR]_\w+|ttv|event|index|weight\w*|tau_?\d_?\d"
-    r"|[cdmnCDMN]2|n_\w+|z_?g|r_?g|n?constituents|nparticles|multiplicity|girth|width|p_?td|lsf\d|btag)(_light|_heavy)?"
-    r"|(lep|lepton|l|e|electron|mu|muon)\d*_?(pt|energy|mass)|(truth|true|gen|is|label)_?\w*")
+    r"|z_?g|r_?g|n?constituents|nparticles|multiplicity|girth|width|p_?td|lsf\d|btag)(_light|_heavy)?"
+    r"|(lep|lepton|l|e|electron|mu|muon)\d*_?(pt|energy|mass)|(truth|true|gen|label)_?\w*")
+#: The same where the column is no energy: correlation ratios such as D2, numbers of things, flags.
+_KEPT_NUMBERS = re.compile(r"(\w+_)?[cdmnCDMN]2(_light|_heavy)?|(\w+_)?n_\w+|is_?\w*")
+_ENERGY = re.compile(r"\w*_(pt|et|mass|energy|px|py|pz)")
+_ENERGY_UNITS = ("MeV", "GeV", "TeV")
 _TAU = re.compile(r"(\w+_)?tau_?\d")
 _OF_ONE = "(pt|mass|m|energy|E|e|px|py|pz|m_?sd|sd_?mass|soft_?drop_?mass)"
 #: Proportional to the energy of the one jet that a sample of jets holds in each entry.
@@ -103,6 +107,49 @@ def _formula(name: str, objects: Objects) -> Callable[[Objects], np.ndarray] | N
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """What the stored values of a table tell of its columns, in all events of a sample: a part of it may tell otherwise.
+
+    exact  columns that the formula of their name gives
+    large  columns with a value above 2
+    """
+
+    exact: frozenset[str]
+    large: frozenset[str]
+
+    def __and__(self, other: Meaning) -> Meaning:
+        """Of the events of both."""
+        return Meaning(self.exact & other.exact, self.large | other.large)
+
+
+Meanings = tuple[Meaning, Meaning]  # of the features, of the extras
+
+
+def meanings(sample: Sample) -> Meanings:
+    """What the values of a sample's features and extras tell of them."""
+    objects = objects_of(sample, sample.particles)
+    features = dict(zip(sample.feature_names, sample.features.T, strict=True))
+    return _meaning(features, objects), _meaning(sample.extras, objects)
+
+
+def _meaning(table: Mapping[str, np.ndarray], objects: Objects) -> Meaning:
+    flat = {name: stored for name, stored in table.items() if stored.ndim == 1}
+    return Meaning(frozenset(n for n, stored in flat.items() if _fits(n, stored, objects)),
+                   frozenset(n for n, stored in flat.items() if (stored > 2).any()))
+
+
+def _fits(name: str, stored: np.ndarray, objects: Objects) -> bool:
+    """Whether the formula of this name gives the stored values."""
+    if name == "h_t":  # there may be more jets than those that are kept
+        return "jets" in objects and bool((objects["jets"][:, 0] <= stored * 1.001 + 2e-3).all())
+    formula = _formula(name, objects)
+    try:
+        return formula is not None and np.allclose(formula(objects), stored, rtol=1e-3, atol=2e-3)
+    except KeyError:
+        return False
+
+
+@dataclass(frozen=True)
 class Change:
     """A change of an event's objects, and what columns become under it.
 
@@ -118,15 +165,17 @@ class Change:
     jets: np.ndarray | None = None
     visible: bool = True
 
-    def column(self, name: str, table: Mapping[str, np.ndarray], unit: str | None = None) -> np.ndarray | None:
+    def column(self, name: str, table: Mapping[str, np.ndarray], meaning: Meaning,
+               unit: str | None = None) -> np.ndarray | None:
         """What column ``name`` of ``table`` becomes, in the same dtype; None if that cannot be known. ``unit``: if told."""
         stored = table[name]
-        if stored.ndim == 1 and (exact := self._exact(name, stored)) is not None:
-            return exact
-        if stored.dtype.kind in "biu" or ("met" not in name.lower() and _KEPT.fullmatch(name)):
+        if name in meaning.exact:
+            return self._exact(name, stored)
+        number = _KEPT_NUMBERS.fullmatch(name) and unit not in _ENERGY_UNITS and not _ENERGY.fullmatch(name)
+        if stored.dtype.kind in "biu" or ("met" not in name.lower() and (number or _KEPT.fullmatch(name))):
             return self._kept(name, stored, table)
         if _TAU.fullmatch(name) and stored.ndim == 1:
-            return self._tau(name, stored, unit)
+            return self._tau(name, stored, unit == "" or (unit is None and name not in meaning.large))
         if not self.visible and (_OF_JETS.fullmatch(name) or _OF_JET.fullmatch(name)):
             return stored
         for factor, names in ((self.jet, _OF_JET), (self.jets, _OF_JETS)):
@@ -134,10 +183,10 @@ class Change:
                 return (stored * factor).astype(stored.dtype)
         return None
 
-    def _tau(self, name: str, stored: np.ndarray, unit: str | None) -> np.ndarray | None:
+    def _tau(self, name: str, stored: np.ndarray, ratio: bool) -> np.ndarray | None:
         """N-subjettiness in GeV follows its jet, that over the jet's pT stays. Where no unit is told, the values tell: over pT
         none reaches 2, and hard jets do not all stay below 2 GeV."""
-        if unit == "" or (unit is None and not (stored > 2).any()) or not self.visible:
+        if ratio or not self.visible:
             return stored
         owner = name.partition("_")[0]
         if owner in self.before:
@@ -156,23 +205,17 @@ class Change:
     def _kept(self, name: str, stored: np.ndarray, table: Mapping[str, np.ndarray]) -> np.ndarray | None:
         stem, _, which = name.rpartition("_")
         swapped = self._swapped if which in ("light", "heavy") else None
-        if swapped is None or not swapped.any():
+        if swapped is None or self.jets is not None or not self.visible:  # jets that change alike keep their order
             return stored
         other = f"{stem}_{'heavy' if which == 'light' else 'light'}"
         return np.where(swapped, table[other], stored).astype(stored.dtype) if other in table else None
 
-    def _exact(self, name: str, stored: np.ndarray) -> np.ndarray | None:
-        if name == "h_t" and "jets" in self.before:  # jets beyond those that are kept stay as they are
-            gained = self.after["jets"][:, 0] - self.before["jets"][:, 0]
-            fits = (self.before["jets"][:, 0] <= stored * 1.001 + 2e-3).all()
-            return np.where(gained == 0, stored, stored + gained).astype(stored.dtype) if fits else None
+    def _exact(self, name: str, stored: np.ndarray) -> np.ndarray:
+        if name == "h_t":
+            if self.jets is not None:  # of all jets, also those that are not kept
+                return (stored * self.jets).astype(stored.dtype)
+            gained = self.after["jets"][:, 0] - self.before["jets"][:, 0]  # the others stay as they are
+            return np.where(gained == 0, stored, stored + gained).astype(stored.dtype)
         formula = _formula(name, self.before)
-        if formula is None:
-            return None
-        try:
-            old, new = formula(self.before), formula(self.after)
-        except KeyError:
-            return None
-        if not np.allclose(old, stored, rtol=1e-3, atol=2e-3):
-            return None
+        old, new = formula(self.before), formula(self.after)  # type: ignore[misc]
         return np.where(new == old, stored, new).astype(stored.dtype)  # what did not change keeps its bits

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qad.data.derived import Change, met_column, objects_of
+from qad.data.derived import Change, Meanings, meanings, met_column, objects_of
 from qad.data.sample import Sample
 from qad.errors import InputError
 
@@ -78,16 +78,20 @@ def _sorted(particles: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarr
     return np.take_along_axis(particles, order[..., None], axis=1), order
 
 
-def rebuilt(sample: Sample, moved: Moved, told: dict[str, Any], drop_stale: bool) -> Sample:
-    """``sample`` after the change, in descending pT again, with every column that follows from its objects."""
+def rebuilt(sample: Sample, moved: Moved, told: dict[str, Any], drop_stale: bool, known: Meanings | None = None) -> Sample:
+    """``sample`` after the change, in descending pT again, with every column that follows from its objects.
+
+    known   what the columns mean, of a sample that is a part of a larger one
+    """
+    of_features, of_extras = meanings(sample) if known is None else known
     particles, order = _sorted(moved.particles.astype(np.float32), sample)
     factor = moved.factors[:, 0] if moved.factors is not None else None
     change = Change(objects_of(sample, sample.particles), objects_of(sample, particles, moved.factors), visible=moved.visible,
                     jet=factor if "slots" not in sample.meta else None, jets=factor if moved.alike else None)
     table = dict(zip(sample.feature_names, sample.features.T, strict=True))
     units = dict(zip(sample.feature_names, sample.feature_units, strict=True))
-    features = {n: moved.features[n] if n in moved.features else change.column(n, table, units[n]) for n in table}
-    extras = {n: change.column(n, sample.extras) for n in sample.extras}
+    features = {n: moved.features[n] if n in moved.features else change.column(n, table, of_features, units[n]) for n in table}
+    extras = {n: change.column(n, sample.extras, of_extras) for n in sample.extras}
     stale = [n for n, column in (*features.items(), *extras.items()) if column is None]
     if stale and not drop_stale:
         raise InputError(f"{told['systematic']} would leave {', '.join(stale)} as before the change, for qad does not know how "

@@ -12,6 +12,7 @@ the objects are worked out again, those that would be stale are refused (or left
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from qad.data.derived import jet_columns, met_column
+from qad.data.derived import Meanings, jet_columns, meanings, met_column
 from qad.data.moved import Moved, jet_pt, push, rebuilt, scaled
 from qad.data.sample import Fingerprint, Sample
 from qad.data.store import SampleWriter, iter_chunks
@@ -47,13 +48,16 @@ class Systematic(ABC):
         ``meta["variation"]`` of a twin tells what was done. Raises :class:`InputError`: no jets or no MET in the sample, or
         stale columns.
         """
-        twins = {d: self.vary(sample, d, seed, drop_stale=drop_stale) for d in DIRECTIONS}
+        known = meanings(sample)
+        twins = {d: self.vary(sample, d, seed, drop_stale=drop_stale, known=known) for d in DIRECTIONS}
         for twin in twins.values():
             twin.meta["variation"]["nominal"] = sample.fingerprint
         return {"nominal": sample, **twins}
 
-    def vary(self, sample: Sample, direction: str, seed: int = 0, *, first: int = 0, drop_stale: bool = False) -> Sample:
-        """One twin. ``first``: number of the sample's first event in its file, a multiple of 10,000."""
+    def vary(self, sample: Sample, direction: str, seed: int = 0, *, first: int = 0, drop_stale: bool = False,
+             known: Meanings | None = None) -> Sample:
+        """One twin. Of a part of a file: ``first`` is the number of its first event there, a multiple of 10,000, ``known``
+        what the columns of the whole file mean."""
         if direction not in DIRECTIONS:
             raise InputError(f"direction: expected 'up' or 'down', got {direction!r}")
         if not isinstance(seed, int | np.integer) or seed < 0 or first % BLOCK:
@@ -62,9 +66,9 @@ class Systematic(ABC):
                                 "seed": int(seed), "one_sided": self.one_sided}
         if "variation" in sample.meta:
             told["after"] = sample.meta["variation"]
-        draw = _Draw(int(seed), first, len(sample))
+        draw = _Draw(type(self).__name__, int(seed), first, len(sample))
         sign = 0 if self.one_sided and direction == "down" else DIRECTIONS[direction]
-        return rebuilt(sample, self._moved(sample, sign, draw), told, drop_stale)
+        return rebuilt(sample, self._moved(sample, sign, draw), told, drop_stale, known)
 
     @abstractmethod
     def _moved(self, sample: Sample, sign: int, draw: _Draw) -> Moved:
@@ -73,14 +77,19 @@ class Systematic(ABC):
 
 @dataclass(frozen=True)
 class _Draw:
-    """Standard normal numbers for events ``first`` to ``first + n``, the same however the events are cut into chunks."""
+    """Standard normal numbers for events ``first`` to ``first + n``, the same however the events are cut into chunks.
 
+    Every systematic has its own, for independent uncertainties must not move together.
+    """
+
+    name: str
     seed: int
     first: int
     n: int
 
     def __call__(self, columns: int) -> np.ndarray:
-        blocks = [np.random.default_rng([self.seed, (self.first + start) // BLOCK]).standard_normal((BLOCK, columns))
+        name = zlib.crc32(self.name.encode())
+        blocks = [np.random.default_rng([self.seed, (self.first + start) // BLOCK, name]).standard_normal((BLOCK, columns))
                   for start in range(0, self.n, BLOCK)]
         return np.concatenate(blocks)[: self.n] if blocks else np.zeros((0, columns))
 
@@ -185,6 +194,8 @@ def vary_file(file: str | Path, systematic: Systematic, folder: str | Path | Non
               progress: Callable[[int], None] | None = None) -> dict[str, Path]:
     """The twins of the sample at ``file`` as files, in constant memory: ``{"up": qcd-up.h5, "down": qcd-down.h5}``.
 
+    The file is read twice: what its columns mean is decided by all of its events, before any is changed.
+
     folder    where they go; beside ``file`` if left out
     progress  called with the number of events done
 
@@ -197,13 +208,18 @@ def vary_file(file: str | Path, systematic: Systematic, folder: str | Path | Non
     there = [str(p) for p in paths.values() if p.exists()]
     if there and not overwrite:
         raise InputError(f"{' and '.join(there)} exist; choose another folder or add --overwrite")
+    known: Meanings | None = None
+    for chunk in iter_chunks(file, BLOCK):
+        here = meanings(chunk)
+        known = here if known is None else (known[0] & here[0], known[1] & here[1])
     with ExitStack() as stack:
         writers = {d: stack.enter_context(SampleWriter(p)) for d, p in paths.items()}
         done, hasher = 0, Fingerprint()
         for chunk in iter_chunks(file, BLOCK):
             hasher.update(chunk)
             for direction, writer in writers.items():
-                writer.append(systematic.vary(chunk, direction, seed, first=done, drop_stale=drop_stale))
+                writer.append(systematic.vary(chunk, direction, seed, first=done, drop_stale=drop_stale,
+                                               known=known))
             done += len(chunk)
             if progress is not None:
                 progress(done)

@@ -179,6 +179,21 @@ def test_sums_over_jets_and_subjettiness():
         np.testing.assert_allclose(JetEnergyScale(0.1).twins(jets)["up"].features, 0.3 * factor, rtol=1e-6)
 
 
+def test_a_common_scale_moves_also_the_jets_that_are_not_kept():
+    sample = level1()
+    assert (sample.extras["h_t"] > sample.particles[:, 9:, 0].sum(1) + 1).any()
+    np.testing.assert_allclose(JetEnergyScale(0.1).twins(sample)["up"].extras["h_t"], 1.1 * sample.extras["h_t"], rtol=1e-6)
+
+
+def test_energies_are_not_kept_for_the_look_of_their_name():
+    toys = toy_jets(20, 1)
+    names, units = ("m2", "isr_pt", "n_jets_pt", "n_subjets", "d2", "is_b"), ("GeV", "GeV", "GeV", "", "", "")
+    sample = Sample(toys.particles, np.ones((20, 6)), names, units, extras={"isr_pt": np.ones(20), "n_tracks": np.ones(20)})
+    up = JetEnergyScale(0.1).twins(sample, drop_stale=True)["up"]
+    assert up.meta["variation"]["left_out"] == ["m2", "isr_pt", "n_jets_pt", "isr_pt"]
+    assert up.feature_names == names[3:] and [*up.extras] == ["n_tracks"]
+
+
 def test_whole_events_are_no_jets():
     rng = np.random.default_rng(1)
     events = Sample(objects(50, rng, 60))
@@ -263,6 +278,17 @@ def test_one_sided_twins_and_provenance(systematic):
     assert twice["after"]["systematic"] == told["systematic"] and twice["parameters"] == {"shift": 0.1}
 
 
+def test_independent_systematics_are_independent():
+    """At one seed, the pull of a jet's energy tells nothing of the kick on MET."""
+    n = 5000
+    p = np.zeros((n, 3, 4))
+    p[:, 0, :3], p[:, 1, :3], p[:, 2, 0] = [500, 0, 0], [300, 0, 3], 50
+    sample = Sample(p, meta={"slots": ("j1", "j2", "met")})
+    pulls = JetEnergyResolution(1.5).twins(sample, 3)["up"].particles[:, :2, 0].astype(np.float64)
+    kicks = vector_sum(MetSmearing(10.0).twins(sample, 3)["up"])
+    assert np.abs(np.corrcoef(np.column_stack([pulls, kicks]), rowvar=False) - np.eye(4)).max() < 0.05
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_events_stay_paired_and_sorted(kind):
     sample = KINDS[kind]()
@@ -332,6 +358,27 @@ def test_files_in_chunks_are_the_twins_of_the_whole(tmp_path):
             assert back.meta["variation"] == twins[direction].meta["variation"]
     with pytest.raises(InputError, match=r"events-up\.h5 and .*exist; choose another folder or add --overwrite"):
         vary_file(tmp_path / "events.h5", ALL[0], tmp_path / "JetEnergyScale")
+
+
+@pytest.mark.parametrize("gev_first", [True, False])
+def test_what_columns_mean_is_decided_once_for_a_file(tmp_path, gev_first):
+    """τ3 below 2 GeV in the first or last chunk alone, and a feature of one jet whose other half is missing."""
+    rng = np.random.default_rng(1)
+    n = BLOCK + 50
+    p = np.zeros((n, 2, 4))
+    p[..., 0], p[:, 1, 2], p[..., 3] = [600, 500], 3, rng.uniform(50, 52, (n, 2))
+    small = (np.arange(n) < BLOCK) != gev_first
+    extras = {"event": np.arange(n), "j1_tau3": np.where(small, 1.0, 5.0), "met": np.where(small, 0.0, 3.0)}
+    extras |= {f"{j}_{c}": p[:, k, i] for k, j in enumerate(("j1", "j2")) for i, c in enumerate(("pt", "eta", "phi", "mass"))}
+    Sample(p, np.full((n, 1), 0.3), ("tau21_light",), extras=extras, meta={"slots": ("j1", "j2")}).save(tmp_path / "d.h5")
+    for systematic in (JetEnergyScale(0.1), JetEnergyResolution(1.2)):
+        paths = vary_file(tmp_path / "d.h5", systematic, seed=2, drop_stale=True, overwrite=True)
+        twins = systematic.twins(read(tmp_path / "d.h5"), 2, drop_stale=True)
+        for direction, path in paths.items():
+            assert read(path).fingerprint == twins[direction].fingerprint
+            assert read(path).meta["variation"] == twins[direction].meta["variation"]
+        up = twins["up"].extras
+        np.testing.assert_allclose(up["j1_tau3"] / extras["j1_tau3"], up["j1_pt"] / 600, rtol=1e-5)
 
 
 def test_a_failed_variation_leaves_no_file(tmp_path):
