@@ -22,6 +22,11 @@ from qad.representations import Representation
 
 def suited(takes: str, sample: Sample) -> list[Representation]:
     """The representation chain that suits a detector which ``takes`` this kind of array, for jets or for events."""
+    if "slots" in sample.meta and not sample.feature_names:
+        if takes not in ("tabular", "objects"):
+            raise InputError(f"this detector takes {takes}; the sample holds events with objects: give a --representation")
+        objects = [representations.get("objects")]
+        return objects if takes == "objects" else [*objects, representations.get("flatten"), representations.get("standardise")]
     if "slots" in sample.meta or sample.feature_names:
         if takes != "tabular":
             raise InputError(f"this detector takes {takes}; the sample holds events with features: give a --representation")

@@ -165,6 +165,8 @@ class TestRepresentation:
             return representations.get("constituents").transform(jets)
         if name == "event-features":
             return Sample(particles=jets.particles, features=np.ones((60, 2)), feature_names=("met", "x"))
+        if name == "objects":
+            return Sample(particles=jets.particles[:, :3], meta={"slots": ["met", "e", "jet"]})
         return jets
 
     def test_contract(self, name, tmp_path):

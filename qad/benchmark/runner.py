@@ -29,6 +29,7 @@ from qad import detector, registry, representations
 from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
+from qad.data.slots import object_of
 from qad.data.splits import hold_out, split
 from qad.data.store import read
 from qad.errors import DeadParameterWarning, DirectionWarning, InputError, NotConvergedWarning, WriteError
@@ -135,7 +136,12 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             sizes["train"] = 0
         try:
             everything = read(file)
+            if spec.weights == "refuse" and len(everything) and np.ptp(everything.weight) > 0:
+                raise InputError("its events have weights, which a study does not use yet; to take them as they were "
+                                 "simulated, say  weights: ignore")
             sample = cut(everything, spec.cuts)
+            if spec.object is not None:
+                sample = object_of(sample, spec.object)
             dropped[name] = len(everything) - len(sample)
             parts[name] = split(sample, sizes, study.split.seed)
         except InputError as error:

@@ -25,7 +25,8 @@ class SampleSpec(_Strict):
     """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``.
 
     ``selection`` has cuts of the simulation in the place of the usual ones, ``response`` its detector (``mode``, ``card``,
-    ``pile_up``).
+    ``pile_up``). ``object: j1`` takes one jet of each event, as an ordinary sample of jets. A study does not use
+    weights yet: events that have any are refused, or ``weights: ignore`` takes them as they were simulated.
     ``file`` is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of the split's sizes.
     ``cuts``: ``{feature: [low, high]}`` keeps the events with low <= feature < high, ``null`` being no bound.
     """
@@ -35,6 +36,8 @@ class SampleSpec(_Strict):
     n: int = 0
     seed: int = 1
     options: dict[str, float] = {}
+    object: str | None = None
+    weights: Literal["refuse", "ignore"] = "refuse"
     selection: dict[str, Any] = {}
     response: dict[str, Any] = {}
     file: Path | None = None

@@ -46,9 +46,6 @@ def info(file: Path, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
-
-
 @app.command("formats")
 def formats(as_json: AsJson = False) -> None:
     """List the public formats that qad reads and writes.

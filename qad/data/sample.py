@@ -104,6 +104,11 @@ class Sample:
         if ghosts.any():
             raise InputError(f"particles: event {int(np.argmax(ghosts))} has a particle with mass but no pT; "
                              "absent particles are zero")
+        slots = self.meta.get("slots", ())
+        named = isinstance(slots, list | tuple) and all(isinstance(s, str) for s in slots)
+        if not named or len(slots) != (p if "slots" in self.meta else 0):
+            raise InputError(f"meta['slots']: expected the name of an object for each of {p} particle columns, got "
+                             f"{str(slots)[:80]}")
         if "slots" not in self.meta and p > 1 and (np.diff(pt, axis=1) > 0).any():
             bad = int(np.argmax((np.diff(pt, axis=1) > 0).any(1)))
             raise InputError(f"particles: event {bad} is not sorted by descending pT; sort each event's particles first")
@@ -207,10 +212,11 @@ def concatenate(samples: Sequence[Sample]) -> Sample:
         raise InputError("nothing to concatenate: expected at least one sample")
     first = samples[0]
     for s in samples[1:]:
-        same = (s.feature_names == first.feature_names and s.extras.keys() == first.extras.keys()
+        same = (s.feature_names == first.feature_names and s.feature_units == first.feature_units
+                and s.extras.keys() == first.extras.keys()
                 and s.particle_extras.keys() == first.particle_extras.keys())
         if not same:
-            raise InputError(f"samples with different columns cannot be concatenated: {first!r} and {s!r}")
+            raise InputError(f"samples with different columns or units cannot be concatenated: {first!r} and {s!r}")
     p = max(s.particles.shape[1] for s in samples)
 
     def pad(a: np.ndarray) -> np.ndarray:

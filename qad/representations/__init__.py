@@ -10,12 +10,13 @@ from qad.representations.base import Representation
 from qad.representations.constituents import Constituents, GirthShares, PtWeighted
 from qad.representations.events import EventFeatures
 from qad.representations.images import Images
+from qad.representations.objects import Objects
 from qad.representations.scaling import Angles, Flatten, Power, Standardise
 from qad.representations.substructure import Substructure
 
 # LearnedLatent stays in qad.representations.latent, found by name: it loads torch
-__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "GirthShares", "Images", "Power", "PtWeighted",
-           "Representation", "Standardise", "Substructure", "get", "names"]
+__all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "GirthShares", "Images", "Objects", "Power",
+           "PtWeighted", "Representation", "Standardise", "Substructure", "get", "names"]
 
 
 def get(name: str, **params: Any) -> Representation:

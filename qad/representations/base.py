@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from qad.data.sample import Sample
+from qad.data.slots import slot_names
 from qad.errors import InputError
 from qad.persistence import Persistent
 
@@ -45,6 +46,10 @@ def particles_of(X: Any, who: Representation) -> np.ndarray:
     if not isinstance(X, Sample):
         raise InputError(f"{type(who).__name__} takes a Sample; got {type(X).__name__}. Load one with qad.read(FILE)")
     if "slots" in X.meta:
-        raise InputError(f"{type(who).__name__} takes jets; this sample holds events with objects {X.meta['slots']}: "
-                         "use the representation 'event-features'")
+        names = slot_names(X)
+        jets = [n for n in names if f"{n}_pt" in X.extras]
+        way = (f"take one of its jets, in Python with qad.data.slots.object_of(sample, '{jets[0]}'), in a study with object: "
+               f"{jets[0]}" if jets else f"use the representation '{'event-features' if X.feature_names else 'objects'}'")
+        raise InputError(f"{type(who).__name__} takes jets; this sample holds events with objects "
+                         f"{', '.join(names) or 'none'}: {way}")
     return X.particles.astype(np.float64)

@@ -22,7 +22,8 @@ class EventFeatures(Representation):
         if not isinstance(X, Sample):
             raise InputError(f"EventFeatures takes a Sample; got {type(X).__name__}. Load one with qad.read(FILE)")
         if not X.feature_names:
-            raise InputError("this sample carries no features; for jets use the representation 'substructure'")
+            other = "objects" if "slots" in X.meta else "substructure"
+            raise InputError(f"this sample carries no features; use the representation '{other}'")
         return np.stack([X.feature(c) for c in self.feature_names_ or X.feature_names], axis=1).astype(np.float64)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:

@@ -98,6 +98,8 @@ def cluster_file(file: str | Path, out: str | Path, *, selection: DijetSelection
     Raises :class:`InputError`.
     """
     selection, out, done = selection or DijetSelection(), Path(out), 0
+    if out.exists() and Path(file).exists() and out.samefile(file):
+        raise InputError(f"{out} is the file to be read; choose another name for what is written")
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; choose another name or add --overwrite")
     with SampleWriter(out) as writer:

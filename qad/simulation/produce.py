@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,6 +34,7 @@ from qad.simulation.record import Record
 from qad.simulation.respond import Response, Seen, respond
 
 EVENTS_PER_CHUNK = 1000
+FUTILE = 20  # so many chunks without an entry at the start, and it is given up
 Progress = Callable[[int, int], None]
 
 
@@ -42,6 +45,8 @@ class Selection(Protocol):
         """What passes, as a Sample. ``clock(name)`` is told when each step has ended."""
 
 
+#: The least that a cut may be, where it is not 0.
+LEAST = {"radius": 1e-3, "max_particles": 1, "leading": 1}
 #: Kinds of samples, as cards name them: their selection.
 KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection, "level1": Level1Selection,
                           "dijets": DijetSelection}
@@ -69,6 +74,15 @@ class Profile:
                          (("Pythia", "pythia"), ("FastJet", "fastjet"), ("our own code", "ours")))
 
 
+@cache
+def _source() -> str:
+    """Short hash of this package's own code: what another version made is another sample."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:10]
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything that decides the bits of a sample, but for its length."""
@@ -82,13 +96,14 @@ class Job:
         """Provenance, as written into the file."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "source": _source(),
             "process": self.card.process,
             "title": self.card.header["title"],
             "sqrt_s_GeV": self.card.sqrt_s,
             "generator": f"Pythia {pythia_version()}",
             "clustering": f"FastJet {version('fastjet')}, anti-kT",
             "detector": self.response.mode,
-            **({"response": asdict(self.response)} if self.response.changes else {}),
+            **({"response": self.response.told()} if self.response.changes else {}),
             "seed": self.seed,
             "options": dict(self.card.options),
             "selection": asdict(self.selection),
@@ -213,8 +228,8 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
                                      "it stopped, with fewer --workers if memory is short") from None
                 yields[chunk] = kept
                 profile.add(seconds)
-                if len(yields) >= 20 and sum(yields.values()) == 0:
-                    raise InputError(f"none of {len(yields) * EVENTS_PER_CHUNK:,} events of '{job.card.process}' passes the "
+                if all(yields.get(c) == 0 for c in range(FUTILE)):  # the first ones, so that workers do not matter
+                    raise InputError(f"none of {FUTILE * EVENTS_PER_CHUNK:,} events of '{job.card.process}' passes the "
                                      f"selection {job.selection}; widen it or change the options {dict(job.card.options)}")
                 if progress:
                     progress(min(sum(yields.values()), n), n)
@@ -240,6 +255,9 @@ def chosen(default: Any, given: Mapping[str, Any], kind: str) -> Any:
         if name not in known:
             raise InputError(did_you_mean(name, known, f"cut of the selection of {kind}"))
         wanted = (int, float) if known[name] is float else known[name]
+        least = LEAST.get(name, 0)
+        if isinstance(value, wanted) and known[name] is not bool and not least <= value < math.inf:
+            raise InputError(f"selection: {name}={value!r}: expected a number from {least:g}")
         if not isinstance(value, wanted) or isinstance(value, bool) != (known[name] is bool):
             usual = getattr(default, name)
             raise InputError(f"selection: {name}={value!r}: expected {known[name].__name__}, such as {usual!r}")

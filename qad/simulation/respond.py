@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from qad.simulation.towers import towers
 __all__ = ["MODES", "Response", "Seen", "particles_of", "respond"]
 
 MODES = ("particle", "towers", "eflow")
+MOST_PILE_UP = 1000
 EVENTS_AT_ONCE = 500  # hard and pile-up events together: as many as the processor's caches like; bounds the memory too
 
 
@@ -45,14 +47,20 @@ class Response:
         """Whether anything else is seen than the visible particles of the event as they are."""
         return self.mode != "particle" or self.pile_up > 0
 
+    def told(self) -> dict[str, Any]:
+        """The settings that decide what is seen; without a detector its card does not."""
+        return {k: v for k, v in asdict(self).items() if k != "card" or self.mode != "particle"}
+
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise InputError(did_you_mean(str(self.mode), MODES, "detector mode"))
         if self.card not in CARDS:
             raise InputError(did_you_mean(str(self.card), CARDS, "detector card"))
         number = isinstance(self.pile_up, (int, float)) and not isinstance(self.pile_up, bool)
-        if not number or not math.isfinite(self.pile_up) or self.pile_up < 0:
-            raise InputError(f"pile_up is a mean number of events: expected 0 or more, got {self.pile_up!r}")
+        if not number or not 0 <= self.pile_up <= MOST_PILE_UP:
+            raise InputError(f"pile_up is a mean number of events: expected 0 to {MOST_PILE_UP}, got {self.pile_up!r}")
+        if not isinstance(self.charged_subtraction, bool):
+            raise InputError(f"charged_subtraction: expected true or false, got {self.charged_subtraction!r}")
         if not isinstance(self.pile_up_pool, int) or isinstance(self.pile_up_pool, bool) or self.pile_up_pool < 1:
             raise InputError(f"pile_up_pool is a number of events: expected 1 or more, got {self.pile_up_pool!r}")
         if self.charged_subtraction and self.mode != "eflow":

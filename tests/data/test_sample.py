@@ -79,3 +79,17 @@ def test_samples_with_the_same_slots_keep_them_together():
 
     both = concatenate([dijet("a"), dijet("b")])
     assert both.meta["slots"] == ["j1", "j2"] and [part["process"] for part in both.meta["parts"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize("slots", [None, 5, [1, 2], ["j1", ["x"]], ["j1"]])
+def test_slots_name_every_particle_column(slots):
+    with pytest.raises(InputError, match="name of an object for each of 2"):
+        Sample(particles=np.zeros((3, 2, 4)), meta={"slots": slots})
+
+
+def test_other_units_are_other_columns():
+    def mass(unit):
+        return Sample(particles=np.zeros((3, 0, 4)), features=np.ones((3, 1)), feature_names=("m",), feature_units=(unit,))
+
+    with pytest.raises(InputError, match="units"):
+        concatenate([mass("GeV"), mass("TeV")])

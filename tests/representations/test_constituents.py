@@ -64,6 +64,6 @@ def test_images_hold_all_of_the_jet(qcd_toys):
 def test_arrays_and_events_are_refused(qcd_toys):
     with pytest.raises(InputError, match="takes a Sample"):
         Constituents().transform(qcd_toys.particles)
-    events = Sample(particles=qcd_toys.particles[:, :5], meta={"slots": ["lep1"]})
-    with pytest.raises(InputError, match="event-features"):
+    events = Sample(particles=qcd_toys.particles[:, :5], meta={"slots": ["lep1", "lep2", "b1", "b2", "met"]})
+    with pytest.raises(InputError, match="lep1, lep2, b1, b2, met: use the representation 'objects'"):
         Constituents().transform(events)

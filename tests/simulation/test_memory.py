@@ -9,7 +9,7 @@ PROGRAM = """
 import resource, sys
 import numpy as np
 from qad.data import SampleWriter
-from qad.simulation import produce
+from qad.simulation import produce, simulate_jets
 from tests.conftest import toy_jets
 
 template = toy_jets(1000, 1, particles=128)
@@ -22,7 +22,7 @@ def make_chunk(job, chunk, path):
     return chunk, 5 * len(template), {"pythia": 1.0, "fastjet": 0.0, "ours": 0.0}
 
 produce.make_chunk = make_chunk
-produce.simulate_jets("qcd", int(sys.argv[1]), out=sys.argv[2])
+simulate_jets("qcd", int(sys.argv[1]), out=sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

@@ -117,3 +117,33 @@ def test_missing_extra_names_the_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastjet", None)
     with pytest.raises(MissingExtra, match=r"pip install 'qad-hep\[simulation\]'"):
         simulate_jets("qcd", 5)
+
+
+def test_giving_up_does_not_hang_on_the_number_of_workers(tmp_path, monkeypatch):
+    """The first chunk is slow and has all the entries there are; the others are done before it, and empty."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tests.conftest import toy_jets
+
+    def chunks_of(first):
+        def make_chunk(job, chunk, path):
+            sample = toy_jets(5, 1)[: 0 if chunk else first]
+            time.sleep(0 if chunk else 0.5)
+            sample.save(path)
+            return chunk, len(sample), {"pythia": 1.0, "fastjet": 0.0, "ours": 0.0}
+
+        return make_chunk
+
+    with ThreadPoolExecutor(4) as pool:
+        monkeypatch.setattr(produce, "make_chunk", chunks_of(5))
+        simulate_jets("qcd", 5, out=tmp_path / "a.h5", workers=4, executor=pool)
+        monkeypatch.setattr(produce, "make_chunk", chunks_of(0))
+        with pytest.raises(InputError, match=r"none of 20,000 events .* passes"):
+            simulate_jets("qcd", 5, out=tmp_path / "b.h5", workers=4, executor=pool)
+
+
+@pytest.mark.parametrize(("cuts", "sentence"), [({"radius": 0.0}, "from 0.001"), ({"max_particles": -1}, "from 1"),
+                                                ({"pt_min": float("nan")}, "from 0"), ({"leading": 0}, "from 1")])
+def test_impossible_cuts_are_refused_before_anything_runs(cuts, sentence):
+    with pytest.raises(InputError, match=sentence):
+        simulate_jets("qcd", 5, selection=cuts)
