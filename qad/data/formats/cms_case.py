@@ -8,7 +8,8 @@
 ``event_info``             (N, 7 or 8) event number, MET, its φ, generator's weight, leptonic decay, run, year, number of jets
 ========================== =========== ==============================================================================
 
-Units GeV and rad; jet 1 is the heavier of the two with the highest pT. The particles are often kept in half precision.
+Units GeV and rad; jet 1 is the heavier of the two with the highest pT. The particles are often kept in half precision. What
+nobody knows of any event (NaN in all of a column: the third jet, or what ``extraInfo`` says) is no extra here.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ KINEMATICS = ("m_jj", "delta_eta_jj", *(f"j{j}_{c}" for j in (1, 2, 3) for c in 
 INFO = ("tau1", "tau2", "tau3", "tau4", "lsf3", "btag", "nparticles")
 PROCESSES = {0: "qcd", -1: "single_top", -2: "ttbar", -3: "v_jets"}
 CANDIDATES = 100
+THIRD = tuple(name for name in KINEMATICS if name.startswith("j3_"))
+NAMES = {"jet_kinematics": KINEMATICS, **{f"jet{j}_extraInfo": tuple(f"j{j}_{c}" for c in INFO) for j in (1, 2)}}
+BLOCK = 10_000
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -59,7 +63,8 @@ class CmsCase(Format):
 
     The writer takes two jets of up to 100 particles each, in the slots j1 and j2, with ``m_jj``, ``delta_eta_jj`` and pT,
     η, φ, mass of both in the extras (``j1_pt``, …); the heavier one is written as jet 1. ``j3_pt``, …, ``j1_tau1`` to
-    ``j1_nparticles`` and ``event_info`` are written where the sample has them, particles in single precision.
+    ``j1_nparticles`` and ``event_info`` are written where the sample has them, particles in single precision. Of the columns
+    that belong to these, particles are counted where the sample does not say their number, and the others are NaN.
     """
 
     name = "case"
@@ -76,10 +81,11 @@ class CmsCase(Format):
             with hdf5.damage(path):
                 found = _datasets(file)
                 n = hdf5.ready(file, *found.values())
+                unknown = _unknown(found, n)
 
             def read(start: int, stop: int) -> Sample:
                 with hdf5.damage(path):
-                    return _sample({name: hdf5.rows(d, start, stop) for name, d in found.items()}, path.name)
+                    return _sample({name: hdf5.rows(d, start, stop) for name, d in found.items()}, unknown, path.name)
 
             yield Events(n, read)
 
@@ -90,16 +96,28 @@ class CmsCase(Format):
                     out.append(name, rows, {"truth_label": np.int16, "event_info": rows.dtype}.get(name, np.float32))
 
 
-def _sample(data: dict[str, np.ndarray], file: str) -> Sample:
+def _unknown(found: dict[str, h5py.Dataset], n: int) -> set[str]:
+    """Extras that are NaN in every event of the file."""
+    unknown: set[str] = set()
+    for dataset, names in NAMES.items():
+        nan = np.full(len(names), dataset in found and n > 0)
+        for start in range(0, n, BLOCK):
+            if nan.any():  # as a rule not beyond the first block
+                nan &= np.isnan(hdf5.rows(found[dataset], start, min(start + BLOCK, n), np.float64)[:, : len(names)]).all(0)
+        unknown |= {name for name, missing in zip(names, nan, strict=True) if missing}
+    return unknown & {*THIRD, *NAMES["jet1_extraInfo"], *NAMES["jet2_extraInfo"]}
+
+
+def _sample(data: dict[str, np.ndarray], unknown: set[str], file: str) -> Sample:
     n = len(data["jet_kinematics"])
     jets = [data[name].reshape(n, int(np.prod(data[name].shape[1:])) // 4, 4) for name in ("jet1_PFCands", "jet2_PFCands")]
-    extras = dict(zip(KINEMATICS, data["jet_kinematics"].astype(np.float32).T, strict=True))
-    for j in ("1", "2"):
-        if f"jet{j}_extraInfo" in data:
-            info = data[f"jet{j}_extraInfo"].astype(np.float32).T
-            extras |= {f"j{j}_{name}": x for name, x in zip(INFO, info, strict=False)}
-    features = dijet_features(extras) if {"j1_tau1", "j2_tau1"} <= extras.keys() else np.zeros((n, 0), np.float32)
-    if not np.isfinite(data["jet_kinematics"]).all():
+    extras: dict[str, np.ndarray] = {}
+    for dataset in NAMES.keys() & data.keys():
+        columns = data[dataset].astype(np.float32).T
+        extras |= {name: x for name, x in zip(NAMES[dataset], columns, strict=False) if name not in unknown}
+    tau = {f"j{j}_tau{k}" for j in (1, 2) for k in (1, 2)}
+    features = dijet_features(extras) if tau <= extras.keys() else np.zeros((n, 0), np.float32)
+    if not all(np.isfinite(extras[name]).all() for name in KINEMATICS if name not in unknown):
         raise InputError("'jet_kinematics' contain NaN or infinity; the file is damaged")
     if "event_info" in data:
         extras["event_info"] = data["event_info"]
@@ -143,7 +161,7 @@ def _rows(sample: Sample) -> dict[str, np.ndarray]:
 
     columns = [sample.extras["m_jj"], sample.extras["delta_eta_jj"]]
     columns += [jet(j, c) for j in (1, 2) for c in ("pt", "eta", "phi", "mass")]
-    columns += [sample.extras.get(f"j3_{c}", np.zeros(n)) for c in ("pt", "eta", "phi", "mass")]
+    columns += [sample.extras.get(name, np.full(n, np.nan)) for name in THIRD]  # zeros would say that there is none
     rows = {"jet_kinematics": np.stack(columns, axis=1)}
     p4 = []
     for j in ("j1", "j2"):
@@ -157,8 +175,9 @@ def _rows(sample: Sample) -> dict[str, np.ndarray]:
     rows["jet1_PFCands"] = np.where(swap[:, None, None], p4[1], p4[0])
     rows["jet2_PFCands"] = np.where(swap[:, None, None], p4[0], p4[1])
     if all(f"{j}_{name}" in sample.extras for j in ("j1", "j2") for name in INFO[:3]):
-        zero = dict.fromkeys((f"j{j}_{name}" for j in (1, 2) for name in INFO), np.zeros(n))
-        full = {**zero, **sample.extras}
+        count = {f"j{j}_nparticles": sample.present[:, slots == f"j{j}"].sum(1) for j in (1, 2)}
+        full = {name: sample.extras.get(name, count.get(name, np.full(n, np.nan))) for j in (1, 2)
+                for name in NAMES[f"jet{j}_extraInfo"]}
         for j in (1, 2):
             info = [np.where(swap, full[f"j{3 - j}_{c}"], full[f"j{j}_{c}"]) for c in INFO]
             rows[f"jet{j}_extraInfo"] = np.stack(info, axis=1)

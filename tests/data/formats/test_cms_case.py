@@ -110,7 +110,7 @@ def test_faint_particles_are_no_damage(tmp_path, data):
 
 
 @pytest.mark.parametrize(("key", "place"), [("jet_kinematics", (3, 0)), ("jet1_extraInfo", (3, 1)), ("jet2_PFCands", (3, 0, 3)),
-                                            ("jet_kinematics", (3, 5))])
+                                            ("jet_kinematics", (3, 5)), ("jet_kinematics", (3, 10))])
 def test_bad_numbers_are_told(tmp_path, data, key, place):
     for bad in (np.nan, np.inf):
         data[key][place] = bad
@@ -159,6 +159,24 @@ def test_the_features_of_the_olympics_can_be_written_from_it(tmp_path, file):
     s = read(file)
     get("lhco-features").write(tmp_path / "f.h5", [s])
     np.testing.assert_allclose(read(tmp_path / "f.h5").features, s.features, rtol=1e-5, atol=1e-4)
+
+
+def test_nothing_is_invented_for_what_a_sample_does_not_say(tmp_path, file):
+    """Simulated dijets know no third jet, no τ4, LSF3 or b-tag score; how many particles they have can be counted."""
+    s = read(file)
+    gone = {f"j{j}_{name}" for j in (1, 2) for name in ("tau4", "lsf3", "btag", "nparticles")} | {
+        f"j3_{c}" for c in ("pt", "eta", "phi", "mass")}
+    t = Sample(s.particles, s.features, s.feature_names, s.feature_units, s.label, s.process, meta=s.meta,
+               extras={k: v for k, v in s.extras.items() if k not in gone})
+    get("case").write(tmp_path / "out.h5", [t[:15], t[15:]])
+    again = read(tmp_path / "out.h5")
+    assert again.extras.keys() == t.extras.keys() | {"j1_nparticles", "j2_nparticles"}
+    assert all((again.extras[k] == t.extras[k]).all() for k in t.extras) and (again.features == t.features).all()
+    for j in (1, 2):
+        assert (again.extras[f"j{j}_nparticles"] == s.present[:, (j - 1) * K : j * K].sum(1)).all()
+        assert again.extras[f"j{j}_nparticles"].min() > 0
+    with h5py.File(tmp_path / "out.h5") as f:
+        assert np.isnan(f["jet1_extraInfo"][:, 3:6]).all() and np.isnan(f["jet_kinematics"][:, 10:]).all()
 
 
 def test_what_cannot_be_written(tmp_path, file):
