@@ -32,7 +32,8 @@ class Preset:
     starts       where a part begins, as a share of the file, if not where the one before it ends
     signal       which parts of the result take signal events and how many of them; None: all that are left
     contaminated number of signal events mixed into the background before it is split
-    region       the signal region, range of ``m_jj`` [GeV]: only events inside are split, the others are the part ``sideband``
+    region       the signal region, range of ``m_jj`` [GeV]: only events inside are split, the background's others are the part
+                 ``sideband``; of ``extra``, and of the signal that is left after the mixing, only events inside are taken
     extra        parts of the sample ``extra``, more background, that are added beside the others
     cuts         feature: events at or above this value are dropped, in background and signal alike
     seed         of what is random; the papers' own splits cannot be drawn again, their shares can
@@ -78,7 +79,8 @@ _ALL = (
            region=(3300.0, 3700.0), signal={"signal": None},
            extra={"extra_train": 200_000, "extra_validation": 66_666, "extra_test": None},
            notes="A thousand signal events in the million of background: S/B = 0.6 % in the signal region. 'signal' is the "
-                 "rest of the signal, for the test; 'extra' more background of the signal region, record 5759087 of Zenodo."),
+                 "rest of the signal in that region, for the test; 'extra' more background of the region, record 5759087 of "
+                 "Zenodo."),
     Preset("jetnet", "JetNet: 70 %, 15 %, 15 % in the order of the file", "arXiv:2106.11535",
            dict(zip(_TRAIN_VALIDATION_TEST, _share("0.7", "0.15", "0.15"), strict=True)), order="first", signal={"test": None}),
     Preset("qae2022", "Quantum autoencoder of di-lepton events", "arXiv:2112.04958",
@@ -115,7 +117,8 @@ def apply(chosen: Preset, samples: Sample | Mapping[str, Sample], *, scale: floa
     contaminated  number of signal events in the background, other than the preset's; 0 for the null test
 
     ``meta["split"]`` of every part tells preset, paper, part, scale and seed. Jets of one collision stay in one part where the
-    order is random. Raises :class:`InputError`: too few events, or a column that the split needs is missing.
+    order is random. Raises :class:`InputError`: too few events, a column that the split needs is missing, or a sample or a
+    scale is given that it has no use for.
     """
     given = {"background": samples} if isinstance(samples, Sample) else dict(samples)
     unknown = given.keys() - {"background", "signal", "extra"}
@@ -127,9 +130,17 @@ def apply(chosen: Preset, samples: Sample | Mapping[str, Sample], *, scale: floa
     given = {k: _cut(s, chosen, k) for k, s in given.items()}
     background, signal = given["background"], given.get("signal")
     wanted = round(chosen.contaminated * scale) if contaminated is None else contaminated
-    if chosen.contaminated and signal is None and wanted:
+    if wanted and signal is None:
         raise InputError(f"{chosen.name} mixes {wanted:,} signal events into the background: give them as 'signal', or say "
                          "contaminated=0")
+    if signal is not None and not chosen.signal and not wanted:
+        raise InputError(f"{chosen.name} has no use for a sample 'signal': leave it out, or say contaminated= to mix it "
+                         "into the background")
+    if "extra" in given and not chosen.extra:
+        raise InputError(f"{chosen.name} has no use for a sample 'extra': leave it out")
+    if chosen.values and scale != 1:
+        raise InputError(f"{chosen.name} goes by the extra '{chosen.order}', not by numbers of events: leave out "
+                         f"scale={scale:g}")
     if wanted and signal is not None:
         if wanted > len(signal):
             raise InputError(f"{chosen.name} wants {wanted:,} signal events in the background, {len(signal):,} are there; "
@@ -139,8 +150,9 @@ def apply(chosen: Preset, samples: Sample | Mapping[str, Sample], *, scale: floa
         signal = _without(signal, inside)
     parts = _parts(background, chosen, scale, seed)
     parts = _with_signal(parts, chosen, signal, scale, seed)
-    if "extra" in given and chosen.extra:
-        parts |= _cut_up(given["extra"], chosen.extra, scale, seed, chosen)
+    if "extra" in given:
+        extra = given["extra"][_inside(given["extra"], chosen, "extra")]
+        parts |= _cut_up(extra, chosen.extra, scale, seed, chosen)
     told: dict[str, Any] = {"preset": chosen.name, "paper": chosen.paper, "scale": scale, "seed": seed}
     return {k: replace(s, meta={**s.meta, "split": {**told, "part": k}, **_counted(s)}) for k, s in parts.items()}
 
@@ -219,15 +231,22 @@ def _parts(background: Sample, chosen: Preset, scale: float, seed: int) -> dict[
         return {name: background[background.extras[chosen.order] == value] for name, value in chosen.values.items()}
     outside = {}
     if chosen.region is not None:
-        if "m_jj" not in background.extras:
-            raise InputError(f"{chosen.name} splits events with {chosen.region[0]:g} ≤ m_jj < {chosen.region[1]:g} GeV, and "
-                             "this sample has no extra 'm_jj'")
-        m = background.extras["m_jj"]
-        inside = (m >= chosen.region[0]) & (m < chosen.region[1])
+        inside = _inside(background, chosen, "background")
         if not inside.any():
             raise InputError(f"no event has {chosen.region[0]:g} ≤ m_jj < {chosen.region[1]:g} GeV: is m_jj in GeV?")
         background, outside = background[inside], {"sideband": background[~inside]}
     return {**_cut_up(background, chosen.parts, scale, seed, chosen, chosen.starts), **outside}
+
+
+def _inside(sample: Sample, chosen: Preset, name: str) -> np.ndarray:
+    """Which events lie in the signal region, ``(n,)``; all where there is none."""
+    if chosen.region is None:
+        return np.ones(len(sample), dtype=bool)
+    if "m_jj" not in sample.extras:
+        raise InputError(f"{chosen.name} takes events with {chosen.region[0]:g} ≤ m_jj < {chosen.region[1]:g} GeV, and "
+                         f"the {name} has no extra 'm_jj'")
+    m = sample.extras["m_jj"]
+    return (m >= chosen.region[0]) & (m < chosen.region[1])
 
 
 def _with_signal(parts: dict[str, Sample], chosen: Preset, signal: Sample | None, scale: float, seed: int) -> dict[str, Sample]:
@@ -236,5 +255,5 @@ def _with_signal(parts: dict[str, Sample], chosen: Preset, signal: Sample | None
         return parts
     if (signal.label != SIGNAL).any():
         raise InputError("expected label 1 for every event of the signal; take the others out: signal[signal.label == 1]")
-    found = _cut_up(signal, chosen.signal, scale, seed, chosen)
+    found = _cut_up(signal[_inside(signal, chosen, "signal")], chosen.signal, scale, seed, chosen)
     return parts | {k if k not in parts else f"signal_{k}": s for k, s in found.items()}

@@ -27,6 +27,10 @@ def dijets(n, label=0, seed=1, width=400.0):
     return numbered(n, label, "signal" if label else "qcd", extras={"m_jj": m.astype(np.float32)})
 
 
+def inner(sample):
+    return np.flatnonzero((sample.extras["m_jj"] >= 3300) & (sample.extras["m_jj"] < 3700))
+
+
 @pytest.mark.parametrize("chosen", PRESETS.values(), ids=list(PRESETS))
 def test_every_preset_is_whole(chosen):
     assert chosen.title and re.fullmatch(r"arXiv:\d{4}\.\d{5}", chosen.paper) and chosen.parts
@@ -80,7 +84,8 @@ def test_official_parts_go_by_their_column():
 
 def test_cathode_in_miniature():
     """A hundredth of the published: 10 of 1,000 signal events in the background, half, a sixth and a third of the region."""
-    background, signal, extra = dijets(10_000), dijets(1_000, 1, seed=2, width=50.0), dijets(6_120, seed=3)
+    background, signal, more = dijets(10_000), dijets(1_000, 1, seed=2, width=50.0), dijets(60_000, seed=3)
+    extra = more[np.concatenate([inner(more)[:6120], [k for k in range(500) if more.extras["m_jj"][k] < 3300]])]
     parts = apply(preset("lhco-cathode"), {"background": background, "signal": signal, "extra": extra}, scale=0.01)
     inside = ((background.extras["m_jj"] >= 3300) & (background.extras["m_jj"] < 3700)).sum()
     sizes = {k: len(s) for k, s in parts.items()}
@@ -96,7 +101,8 @@ def test_cathode_in_miniature():
     # each part tells its own share, and the signal that is left was never mixed in
     told = parts["train"].meta["injected"]
     assert told["number"] == held["train"] and told["background"] == sizes["train"] - held["train"]
-    assert sizes["signal"] == 990
+    assert sizes["signal"] == len(inner(signal)) - sum(held[k] for k in ("train", "validation", "test"))
+    assert len(inner(parts["extra_test"])) == sizes["extra_test"]
     offset = told["event_offset"]
     mixed = {e - offset for k in held for e, y in zip(numbers(parts[k]), parts[k].label, strict=True) if y == 1}
     assert len(mixed) == 10 and not mixed & set(numbers(parts["signal"]))
@@ -112,7 +118,8 @@ def test_cathode_has_the_published_contamination():
                     extras={k: v.astype(np.float32) if k == "m_jj" else v for k, v in signal.extras.items()})
     parts = apply(preset("lhco-cathode"), {"background": background, "signal": signal})
     assert injected(parts["train"]).s_over_b == pytest.approx(0.0064, rel=0.15)
-    assert len(parts["signal"]) == 99_000
+    mixed = sum(injected(parts[k]).number for k in ("train", "validation", "test"))
+    assert 700 < mixed < 830 and len(parts["signal"]) == len(inner(signal)) - mixed  # the published rest is of the region too
 
 
 def test_the_null_test_needs_no_signal():
@@ -148,6 +155,14 @@ def test_same_seed_same_parts_other_seed_other_parts():
 
 @pytest.mark.parametrize("call, message", [
     (lambda: apply(preset("adc2021"), {"bkg": numbered(5)}), "expected samples under 'background'"),
+    (lambda: apply(preset("quantum-kernel"), {"background": numbered(9), "signal": numbered(9, 1)}),
+     "quantum-kernel has no use for a sample 'signal': leave it out"),
+    (lambda: apply(preset("adc2021"), {"background": numbered(9), "extra": numbered(9)}), "no use for a sample 'extra'"),
+    (lambda: apply(preset("top-tagging"), numbered(9, extras={"ttv": np.zeros(9)}), scale=0.5),
+     "'ttv', not by numbers of events"),
+    (lambda: apply(preset("adc2021"), numbered(9), contaminated=2), "mixes 2 signal events into the background: give them"),
+    (lambda: apply(preset("lhco-cathode"), {"background": dijets(5000), "signal": numbered(9, 1)}, contaminated=0),
+     "the signal has no extra 'm_jj'"),
     (lambda: apply(preset("adc2021"), numbered(5), scale=2), "above 0 up to 1, got 2"),
     (lambda: apply(preset("adc2021"), {"background": numbered(9), "signal": numbered(9)}), "expected label 1 for every event"),
     (lambda: apply(preset("trash-latent"), numbered(100)), r"wants 1,000 train, .* 100 events are there; .* scale=0\.0062"),
