@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -47,6 +47,9 @@ def import_file(format: str | None, file: str | Path | Sequence[str | Path], out
     chunk     events in memory at a time
     progress  called with (events done, events in all, or None where that is not known)
 
+    Files number their events from 0, each its own, and jets of one number are taken for one collision: from the second file on
+    the extra ``event`` is counted on from the last maximum, as ``meta["imported"]["event_offsets"]`` tells.
+
     Raises :class:`InputError`: the file is damaged, ``labels`` has another length or contradicts the file, ``out`` exists.
     """
     files = [Path(f) for f in ([file] if isinstance(file, str | Path) else file)]
@@ -64,14 +67,22 @@ def import_file(format: str | None, file: str | Path | Sequence[str | Path], out
     source |= {k: v for k, v in told.items() if v is not None}
     total, done = _total(files, chosen) if progress is not None else None, 0
     key = _labels(Path(labels)) if labels is not None else None
+    offsets, last = [], -1
     with SampleWriter(out) as writer:
         for path, layout in zip(files, chosen, strict=True):
+            offsets.append(last + 1)
             for sample in iter_chunks(path, chunk, format=layout.name if layout else None):
                 fill = label if key is None else _next(key, len(sample), Path(labels), done)  # type: ignore[arg-type]
-                writer.append(_filled(sample, process, fill, done, source))
+                sample = _filled(sample, process, fill, done, source)
+                if len(files) > 1 and "event" in sample.extras:
+                    sample = _counted_on(sample, offsets[-1])
+                    last = max(last, int(sample.extras["event"].max(initial=-1)))
+                writer.append(sample)
                 done += len(sample)
                 if progress is not None:
                     progress(done, total)
+        if last >= 0 and writer.meta is not None:
+            writer.meta["imported"] = {**source, "event_offsets": offsets}
         if key is not None and (left := sum(1 for _ in key)):
             raise InputError(f"{labels} has {done + left:,} labels for {done:,} events; expected one a line for each")
     return Converted(out, source["format"], done, out.stat().st_size, time.perf_counter() - begin, _fingerprint(out))
@@ -174,6 +185,11 @@ def _next(key: Iterator[int], n: int, path: Path, done: int) -> np.ndarray:
     if len(labels) < n:
         raise InputError(f"{path} has {done + len(labels):,} labels, too few for the events; expected one a line for each")
     return labels
+
+
+def _counted_on(sample: Sample, offset: int) -> Sample:
+    number = sample.extras["event"].astype(np.int64) + offset
+    return replace(sample, extras={**sample.extras, "event": number})
 
 
 def _filled(sample: Sample, process: str | None, label: int | np.ndarray | None, first: int, source: dict) -> Sample:

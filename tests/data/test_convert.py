@@ -88,6 +88,14 @@ def test_several_files_follow_one_another(tmp_path, toy):
     assert ours.meta["imported"]["files"] == ["1.toy", "2.toy"]
 
 
+def test_events_of_several_files_are_not_taken_for_one_collision(tmp_path, toy):
+    files = [write_toy(tmp_path / f"{i}.toy", 30, seed=i) for i in (1, 2, 3)]
+    import_file("toy", files, tmp_path / "all.h5", chunk=20)
+    ours = read(tmp_path / "all.h5")
+    assert np.array_equal(ours.extras["event"], np.arange(90)) and ours.meta["imported"]["event_offsets"] == [0, 30, 60]
+    assert describe(tmp_path / "all.h5")["intact"]
+
+
 def test_what_is_known_is_never_overwritten(tmp_path, toy):
     half = toy_jets(20, 1)
     half = concatenate([half, Sample(particles=toy_jets(20, 2).particles, extras={"event": np.arange(20)})])
