@@ -194,8 +194,6 @@ def _jet(one: Sample, where: str) -> Jet:
 def _objects(one: Sample, where: str) -> Event:
     """Objects of an event by the names of their slots; slots j1 …, j2 … that are repeated hold the particles of one jet."""
     slots = [str(s) for s in one.meta["slots"]]
-    if len(slots) != one.particles.shape[1]:
-        raise InputError(f"{where}: meta['slots'] names {len(slots)} slots, the event has {one.particles.shape[1]}")
     particles, present = one.particles[0].astype(np.float64), one.present[0]
     items = []
     for slot in dict.fromkeys(slots):

@@ -86,8 +86,6 @@ def _jets(jets: Sample) -> dict[str, Column]:
 def _objects(sample: Sample) -> dict[str, Column]:
     slots = np.array([str(slot) for slot in sample.meta["slots"]])
     columns: dict[str, Column] = {}
-    if len(slots) != sample.particles.shape[1]:
-        return columns
     for slot in dict.fromkeys(slots.tolist()):
         mine = np.flatnonzero(slots == slot)
         part, present = sample.particles[:, mine].astype(np.float64), sample.present[:, mine]
