@@ -30,7 +30,7 @@ from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, SampleSpec, Study
 from qad.data.sample import Sample
 from qad.data.slots import object_of
-from qad.data.splits import hold_out, split
+from qad.data.splits import hold_out, split, unlike
 from qad.data.store import read
 from qad.errors import DeadParameterWarning, DirectionWarning, InputError, NotConvergedWarning, WriteError
 from qad.persistence import atomic_write
@@ -147,6 +147,8 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         except InputError as error:
             raise InputError(f"sample '{name}' ({file}): {error}") from None
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
+    if not study.mixed:
+        _check_alike(parts)
     _check_apart(parts)
     cells, skipped = plan(study, root, fingerprints)
     if not cells:
@@ -185,6 +187,15 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
             atomic_write(root / "study.json", json.dumps(notes, indent=1))
         reporter.finished(cell, time.perf_counter() - start, failure)
     return root
+
+
+def _check_alike(parts: dict[str, dict[str, Sample]]) -> None:
+    """Detector, selection and energy must not tell the samples apart: a detector of anomalies would find only that."""
+    (first, reference), *others = ((name, kinds["test"].meta) for name, kinds in parts.items())
+    for name, meta in others:
+        if said := unlike(reference, meta):
+            raise InputError(f"samples '{first}' and '{name}' have different {said}: what tells them apart would be "
+                             "that, not the physics; give both the same, or say  mixed: true  in the study")
 
 
 def _check_apart(parts: dict[str, dict[str, Sample]]) -> None:

@@ -116,6 +116,7 @@ class Study(_Strict):
     representations: dict[Name, RepresentationSpec] = Field(min_length=1)
     detectors: list[DetectorSpec] = Field(min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    mixed: bool = False  # whether samples may come from different detectors or selections
 
     @field_validator("detectors")
     @classmethod

@@ -36,6 +36,8 @@ def info(file: Path, as_json: AsJson = False) -> None:
     for name, text in found["arrays"].items():
         print(f"  {name:<28} {text}")
     for key, value in found["meta"].items():
+        if key == "slots":
+            value = ", ".join(f"{name} × {value.count(name)}" for name in dict.fromkeys(value))
         if key != "card":
             print(f"{key:<18} {value}")
     for line in found["meta"].get("card", []):

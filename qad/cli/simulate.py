@@ -17,7 +17,7 @@ app = typer.Typer(help="Simulate jets or events: Pythia 8 → detector → FastJ
 LOOSE = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Process = Annotated[str, typer.Option(help="See `qad simulate processes`; its own options follow as --NAME VALUE.")]
-Select = Annotated[list[str], typer.Option("-s", "--select", help="NAME=VALUE of the selection, such as pt_min=300.")]
+Select = Annotated[list[str], typer.Option("-s", "--select", help="NAME=VALUE of the selection, such as eta_max=1.5.")]
 Mode = Annotated[str, typer.Option("--detector", help="particle, towers (0.1 × 0.1) or eflow (tracks and neutral energy).")]
 CardName = Annotated[str, typer.Option("--card", help="Resolutions and efficiencies: atlas, cms or cms-phase2.")]
 PileUp = Annotated[float, typer.Option(min=0, help="Mean number of minimum-bias events laid over each.")]
@@ -46,11 +46,12 @@ def _produce(kind: str, context: typer.Context, process: str, n: int, seed: int,
 
     profile, start = Profile(), time.perf_counter()
     options = _options(context.args)
+    there = out.exists()
     with resumable(), progress(kind) as bar:
         simulate(kind, process, n, seed, out=out, workers=workers, overwrite=overwrite, profile=profile,
                  selection=parameters(select), response=Response(mode, card, pile_up), progress=row(bar, process), **options)
     seconds = time.perf_counter() - start
-    made = any(profile.seconds.values())
+    made = any(profile.seconds.values()) or not there
     if as_json:
         print(json.dumps({"file": str(out), "n": n, "seconds": seconds, "profile": profile.seconds,
                           "fingerprint": describe(out)["fingerprint"]}))

@@ -78,6 +78,17 @@ _SAME = {"slots": "objects", "sqrt_s_GeV": "collision energies √s [GeV]", "sqr
          "detector": "detectors", "response": "detector settings", "selection": "selections"}
 
 
+def unlike(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
+    """In what samples of provenance ``a`` and ``b`` differ where events of one experiment would not; None if in nothing."""
+    for key, name in _SAME.items():
+        ours, theirs = _plain(a.get(key)), _plain(b.get(key))
+        if ours is not None and theirs is not None and ours != theirs:
+            if isinstance(ours, dict) and isinstance(theirs, dict):  # only what differs
+                ours, theirs = ({k: v for k, v in x.items() if y.get(k) != v} for x, y in ((ours, theirs), (theirs, ours)))
+            return f"{name}, {ours} and {theirs}"
+    return None
+
+
 def _number(background: int, number: int | None, fraction: float | None, s_over_b: float | None) -> int:
     given = {k: v for k, v in (("number", number), ("fraction", fraction), ("s_over_b", s_over_b)) if v is not None}
     if len(given) != 1:
@@ -115,10 +126,8 @@ def inject(background: Sample, signal: Sample, *, number: int | None = None, fra
     if len(signal) and not (signal.label == SIGNAL).all():
         raise InputError(f"expected signal events only (label 1); {int((signal.label != SIGNAL).sum()):,} of {len(signal):,} "
                          "are not: signal[signal.label == 1]")
-    for key, name in _SAME.items():
-        ours, theirs = background.meta.get(key), signal.meta.get(key)
-        if ours is not None and theirs is not None and _plain(ours) != _plain(theirs):
-            raise InputError(f"background and signal have different {name}, {ours} and {theirs}: no one experiment has both")
+    if said := unlike(background.meta, signal.meta):
+        raise InputError(f"background and signal have different {said}: no one experiment has both")
     if not len(background):
         raise InputError("there is no background to mix signal into: expected at least one event")
     wanted = _number(len(background), number, fraction, s_over_b)

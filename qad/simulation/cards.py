@@ -110,6 +110,10 @@ def load_card(process: str, kind: str | None = None, **options: Any) -> Card:
     """The card of ``process`` with its ``options`` filled. Raises :class:`InputError` for unknown names and values."""
     known = processes(kind)
     if process not in known:
+        if kind is not None and process in processes():
+            other = _parse(process)[0]["kind"]
+            raise InputError(f"'{process}' is a process of kind {other}, not {kind}: type  qad simulate {other} --process "
+                             f"{process}")
         raise InputError(did_you_mean(process, known, "process"))
     header, declared, cuts, body = _parse(process)
     for name in options:

@@ -84,6 +84,8 @@ def dijets_of(sample: Sample, selection: DijetSelection | None = None) -> Sample
 
 
 def _check_whole(sample: Sample) -> None:
+    if "jet_pt" in sample.extras:
+        raise InputError("expected whole events, all their particles in one list; this sample holds single jets")
     if "slots" in sample.meta:
         raise InputError("expected whole events, all their particles in one list; this sample holds the objects "
                          f"{', '.join(slot_names(sample)) or 'none'}")
@@ -109,6 +111,9 @@ def cluster_file(file: str | Path, out: str | Path, *, selection: DijetSelection
             done += len(sample)
             if progress is not None:
                 progress(done, None)
+        if not writer.n:
+            raise InputError(f"none of {done:,} events of {file} has two jets above {selection.pt_min:g} and "
+                             f"{selection.second_pt_min:g} GeV; lower pt_min and second_pt_min")
         return writer.n
 
 

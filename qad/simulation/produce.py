@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -46,7 +47,7 @@ class Selection(Protocol):
 
 
 #: The least that a cut may be, where it is not 0.
-LEAST = {"radius": 1e-3, "max_particles": 1, "leading": 1}
+LEAST = {"radius": 1e-3, "eta_max": 1e-3, "max_particles": 1, "leading": 1}
 #: Kinds of samples, as cards name them: their selection.
 KINDS: dict[str, type] = {"jets": JetSelection, "events": EventSelection, "level1": Level1Selection,
                           "dijets": DijetSelection}
@@ -273,7 +274,28 @@ def job_of(kind: str, process: str, seed: int, selection: Selection | Mapping[st
         raise InputError("di-lepton events are made at particle level only (their leptons and b-jets are told by the truth); "
                          "leave the detector out")
     card = load_card(process, kind, **options)
-    return Job(card, seed, selection_of(kind, card, selection), response or Response())
+    cuts = selection_of(kind, card, selection)
+    _check_window(card, cuts)
+    return Job(card, seed, cuts, response or Response())
+
+
+def _check_window(card: Card, cuts: Any) -> None:
+    """A pT window must be one, and lie where the generator makes all the jets there are: turn-ons are slow."""
+    low, high = getattr(cuts, "pt_min", None), getattr(cuts, "pt_max", math.inf)
+    if low is None:
+        return
+    if not low < high:
+        raise InputError(f"selection: pt_min={low:g} is not below pt_max={high:g} GeV; add  -s pt_max={1.2 * low:.0f}")
+    made = {k: float(v) for k, v in (re.fullmatch(r"PhaseSpace:pTHat(Min|Max) = (\S+)", line).groups() for line in card.commands
+                                     if line.startswith(("PhaseSpace:pTHatMin", "PhaseSpace:pTHatMax")))}
+    floor, top = made.get("Min", 0.0), made.get("Max", math.inf)
+    for name, asked, wrong, cure in (("pt_min", low, low < 1.3 * floor, f"pt-hat-min {low / 1.4:.0f}"),
+                                     ("pt_max", high, math.isfinite(high) and high > top, f"pt-hat-max {1.5 * high:.0f}")):
+        if wrong:
+            option = cure.partition(" ")[0].replace("-", "_")
+            cure = f"add  --{cure}" if option in card.options else "choose another window"
+            raise InputError(f"selection: {name}={asked:g} GeV, but '{card.process}' is generated with pTHat from {floor:g} to "
+                             f"{top:g} GeV, so the spectrum would be cut by the generator, not by you; {cure}")
 
 
 def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor | None = None, workers: int = 1,

@@ -35,7 +35,7 @@ def catalogue(kind: str | None = None) -> list[Entry]:
 
 
 def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path | None = None, workers: int = 1,
-             selection: Selection | Mapping[str, Any] | None = None, response: Response | None = None,
+             selection: Selection | Mapping[str, Any] | None = None, response: Response | str | None = None,
              executor: Executor | None = None, progress: Progress | None = None, overwrite: bool = False,
              profile: Profile | None = None, **options: Any) -> Sample | Path:
     """Simulate ``n`` entries of a ``process``: Pythia 8 → detector → FastJet → Sample.
@@ -44,7 +44,7 @@ def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path 
     seed       same seed, same bits, with any number of ``workers``
     out        HDF5 file to write; None gives the :class:`~qad.data.Sample` itself. A killed run continues where it stopped.
     selection  cuts: the kind's own dataclass, or some of its fields, as in ``{"pt_min": 300.0}``
-    response   the detector; default: every visible particle as it is
+    response   the detector, or the name of its mode; default: every visible particle as it is
     executor   anything with the ``concurrent.futures`` interface, which is then given ``workers`` chunks at a time
     progress   called with (done, wanted)
     profile    is told the seconds spent in Pythia, in FastJet and in our own code
@@ -52,6 +52,8 @@ def simulate(kind: str, process: str, n: int, seed: int = 1, *, out: str | Path 
 
     Raises :class:`~qad.errors.InputError`, :class:`~qad.errors.MissingExtra`.
     """
+    if isinstance(response, str):
+        response = Response(response)
     settings: dict[str, Any] = {"executor": executor, "workers": workers, "progress": progress, "overwrite": overwrite,
                                 "profile": profile}
     if kind == "level1":

@@ -108,7 +108,7 @@ def test_a_full_disk_half_way_is_one_sentence_and_loses_nothing(tmp_path):
 
 def test_nothing_passes_is_one_sentence(small_chunks):
     with pytest.raises(InputError, match="none of 2,000 events"):
-        simulate_jets("qcd", 5, selection=JetSelection(pt_min=2000, pt_max=2100))
+        simulate_jets("qcd", 5, selection=JetSelection(eta_max=0.001))
 
 
 def test_missing_extra_names_the_line_to_type(monkeypatch):
@@ -143,7 +143,22 @@ def test_giving_up_does_not_hang_on_the_number_of_workers(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("cuts", "sentence"), [({"radius": 0.0}, "from 0.001"), ({"max_particles": -1}, "from 1"),
-                                                ({"pt_min": float("nan")}, "from 0"), ({"leading": 0}, "from 1")])
+                                                ({"pt_min": float("nan")}, "from 0"), ({"leading": 0}, "from 1"),
+                                                ({"pt_min": 700.0}, "not below pt_max=650"),
+                                                ({"pt_min": 300.0}, "add  --pt-hat-min 214"),
+                                                ({"pt_max": 1500.0}, "add  --pt-hat-max 2250")])
 def test_impossible_cuts_are_refused_before_anything_runs(cuts, sentence):
     with pytest.raises(InputError, match=sentence):
         simulate_jets("qcd", 5, selection=cuts)
+
+
+def test_a_window_of_ones_own_with_a_generator_to_match():
+    job = produce.job_of("jets", "qcd", 1, {"pt_min": 300.0, "pt_max": 400.0}, pt_hat_min=200, pt_hat_max=800)
+    assert "PhaseSpace:pTHatMin = 200" in job.card.commands and job.selection.pt_min == 300
+    with pytest.raises(InputError, match="choose another window"):
+        produce.job_of("jets", "qcd_aachen", 1, {"pt_min": 50.0})
+
+
+def test_a_process_of_another_kind_is_told_where_it_belongs():
+    with pytest.raises(InputError, match="qad simulate dijets --process wprime_xy"):
+        simulate_jets("wprime_xy", 5)

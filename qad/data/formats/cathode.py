@@ -72,7 +72,7 @@ class Cathode(Format):
             for chunk in chunks:
                 for name in FEATURES:
                     if name not in chunk.feature_names:
-                        raise lacks(self.name, f"the feature '{name}'; its features are {', '.join(FEATURES)}")
+                        raise lacks(self.name, f"the feature '{name}'; the format holds {', '.join(FEATURES)}")
                 if "m_jj" not in chunk.extras:
                     raise lacks(self.name, "the invariant mass 'm_jj' [GeV] of the two jets among its extras")
                 mine = ["m_jj", *FEATURES, *(["delta_r"] if "delta_r" in chunk.extras else []),

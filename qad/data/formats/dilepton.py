@@ -184,7 +184,7 @@ class Dilepton(Format):
             for chunk in chunks:
                 for feature, column in columns.items():
                     if feature not in chunk.feature_names and column not in OPTIONAL:
-                        raise lacks(self.name, f"the feature '{feature}'; its features are {', '.join(columns)}")
+                        raise lacks(self.name, f"the feature '{feature}'; the format holds {', '.join(columns)}")
                 mine = [column for feature, column in columns.items() if feature in chunk.feature_names]
                 if not header:
                     header = mine

@@ -56,7 +56,8 @@ def open_file(path: Path) -> h5py.File:
         if "truncated" in text:
             raise InputError(f"{path} is cut short (truncated HDF5); copy it again") from None
         if "signature" in text:
-            raise InputError(f"{path} is no HDF5 file; copy it again, or say its format with --format") from None
+            raise InputError(f"{path} is no HDF5 file; `qad data formats` lists what is read, and  qad data import NAME FILE  "
+                             "forces one") from None
         raise InputError(f"{path} cannot be opened: {text[:300]}") from None
 
 
