@@ -1,6 +1,6 @@
 """Where the figures of docs/level1.md come from: what passes the filter, how fast, with what weights and cross-sections.
 
-    python docs/level1.py                        # every process: about five minutes of one core
+    python docs/level1.py                        # every process: some five minutes of one core
     python docs/level1.py level1_w level1_qcd    # some
 
 Processor time, detector at particle level. Errors are one standard deviation of counting.
@@ -21,7 +21,7 @@ from qad.simulation.record import Record
 from qad.simulation.respond import Response, respond
 
 #: Thousands of events of each process, so that some hundred pass, of h± → τν some sixty.
-THOUSANDS = {"level1_w": 1, "level1_qcd": 9, "level1_z": 1, "level1_ttbar": 1, "a_4l": 1, "lq_btau": 1, "lq_bnu": 3,
+THOUSANDS = {"level1_w": 3, "level1_qcd": 9, "level1_z": 3, "level1_ttbar": 3, "a_4l": 1, "lq_btau": 1, "lq_bnu": 3,
              "h0_tautau": 2, "hplus_taunu": 8, "hplus_top": 1}
 PB = 1e9  # Pythia counts in mb
 

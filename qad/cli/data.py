@@ -102,6 +102,7 @@ def export(
     file: Annotated[Path, typer.Argument(help="Sample, ours or public.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write; its ending is the format's.")],
     format: Annotated[str, typer.Option("--format", help="Name of a format: see `qad data formats`.")],
+    drop_weights: Annotated[bool, typer.Option("--drop-weights", help="Write weighted events without their weights.")] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -114,7 +115,7 @@ def export(
     from qad.data.convert import export_file
 
     with resumable(), progress("events") as bar:
-        done = export_file(file, format, out, overwrite=overwrite, progress=row(bar, "export"))
+        done = export_file(file, format, out, overwrite=overwrite, drop_weights=drop_weights, progress=row(bar, "export"))
     _converted(done, as_json)
 
 
@@ -123,7 +124,9 @@ def _converted(done: Any, as_json: bool) -> None:
         print(json.dumps({**vars(done), "out": str(done.out)}))
     else:
         print(f"{done.out}: {done.events:,} events, {done.bytes / 1e6:.1f} MB, in {done.seconds:.1f} s; format {done.format}; "
-              f"fingerprint {done.fingerprint[:16]}…")
+              f"fingerprint of the sample {done.fingerprint[:16]}…")
+        if done.lost:
+            print(f"  not kept by {done.format}: {', '.join(done.lost)}")
 
 
 @app.command("get")

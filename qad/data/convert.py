@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from qad.data import formats
-from qad.data.formats import hdf5
+from qad.data.formats import Format, hdf5
 from qad.data.sample import BACKGROUND, SIGNAL, UNKNOWN, Fingerprint, Sample
 from qad.data.store import SampleWriter, format_of, iter_chunks
 from qad.errors import InputError
@@ -32,7 +32,8 @@ class Converted:
     events: int
     bytes: int
     seconds: float
-    fingerprint: str
+    fingerprint: str  # of the sample: the one made by an import, the source of an export
+    lost: tuple[str, ...] = ()  # columns of the sample that the public format has no place for
 
 
 def import_file(format: str | None, file: str | Path | Sequence[str | Path], out: str | Path, *, process: str | None = None,
@@ -89,8 +90,11 @@ def import_file(format: str | None, file: str | Path | Sequence[str | Path], out
 
 
 def export_file(file: str | Path, format: str, out: str | Path, *, chunk: int = CHUNK, progress: Progress | None = None,
-                overwrite: bool = False) -> Converted:
+                overwrite: bool = False, drop_weights: bool = False) -> Converted:
     """The sample at ``file`` (ours, or any public one) as a file of the public ``format`` at ``out``.
+
+    ``lost`` of the result names what the format has no place for; weights that differ are lost only with ``drop_weights``, for
+    without them the events have other proportions.
 
     Raises :class:`InputError`: the sample lacks what the format holds, ``out`` exists; then nothing is left behind.
     """
@@ -102,11 +106,15 @@ def export_file(file: str | Path, format: str, out: str | Path, *, chunk: int = 
                          f"type  -o {out.stem}{layout.suffixes[0]}")
     begin = time.perf_counter()
     total, done, hasher = _total([file], [source]) if progress is not None else None, 0, Fingerprint()
+    first: Sample | None = None
+    weighted = False
 
     def chunks() -> Iterator[Sample]:
-        nonlocal done
+        nonlocal done, first, weighted
         for sample in iter_chunks(file, chunk, format=source.name if source else None):
             hasher.update(sample)
+            first = sample if first is None else first
+            weighted |= len(sample) > 0 and bool(np.ptp(np.append(sample.weight, first.weight[:1])) > 0)
             yield sample
             done += len(sample)
             if progress is not None:
@@ -118,13 +126,30 @@ def export_file(file: str | Path, format: str, out: str | Path, *, chunk: int = 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         layout.write(hidden, chunks())
+        lost = _lost(first, hidden, layout) if first is not None else ()
+        if weighted and "weight" in lost and not drop_weights:
+            raise InputError(f"{layout.name} has no place for weights, and these events have weights that differ: without them "
+                             "their proportions are others; add --drop-weights (drop_weights=True) if that is meant")
         os.replace(hidden, out)
     except OSError as error:
         raise InputError(f"writing {out} failed: {error.strerror or error}; nothing that stood there before was "
                          "touched") from None
     finally:
         hidden.unlink(missing_ok=True)
-    return Converted(out, layout.name, done, out.stat().st_size, time.perf_counter() - begin, hasher.hexdigest())
+    return Converted(out, layout.name, done, out.stat().st_size, time.perf_counter() - begin, hasher.hexdigest(),
+                     lost)
+
+
+def _lost(first: Sample, path: Path, layout: Format) -> tuple[str, ...]:
+    """What of the ``first`` events written does not come back when the file is read."""
+    with layout.open(path) as events:
+        back = events.read(0, min(len(first), events.n))
+    columns = {name: (getattr(first, name), getattr(back, name)) for name in ("label", "process", "weight")}
+    gone = [name for name, (here, there) in columns.items() if len(here) != len(there) or (here != there).any()]
+    for mine, theirs in ((first.feature_names, back.feature_names), (first.extras, back.extras),
+                         (first.particle_extras, back.particle_extras)):
+        gone += [name for name in mine if name not in theirs]
+    return tuple(gone)
 
 
 def _check(files: list[Path], out: Path, chunk: int, overwrite: bool) -> None:

@@ -70,7 +70,7 @@ def test_import_and_export_give_the_same_events(tmp_path, toy):
     back = export_file(tmp_path / "a.h5", "toy", tmp_path / "b.toy", chunk=64)
     assert (tmp_path / "b.toy").read_bytes() == source.read_bytes()
     assert back.fingerprint == ours.fingerprint and back.bytes == source.stat().st_size
-    assert set(asdict(back)) == {"out", "format", "events", "bytes", "seconds", "fingerprint"}
+    assert set(asdict(back)) == {"out", "format", "events", "bytes", "seconds", "fingerprint", "lost"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "a.toy", "b.toy"]
 
 
@@ -232,3 +232,18 @@ def test_what_a_format_cannot_hold_leaves_no_file(tmp_path):
     with pytest.raises(InputError, match="cannot be written as adc2021: it lacks"):
         export_file(tmp_path / "jets.h5", "adc2021", tmp_path / "level1.h5")
     assert [p.name for p in tmp_path.iterdir()] == ["jets.h5"]
+
+
+def test_what_a_format_has_no_place_for_is_told(tmp_path):
+    particles = np.zeros((20, 19, 4), dtype=np.float32)
+    particles[:, 0, 0] = 30
+    slots = ["met"] + ["e"] * 4 + ["mu"] * 4 + ["jet"] * 10
+    sample = Sample(particles=particles, label=np.zeros(20), process="level1_w", extras={"h_t": np.ones(20)},
+                    weight=np.linspace(1, 2, 20), meta={"slots": slots})
+    sample.save(tmp_path / "a.h5")
+    with pytest.raises(InputError, match="no place for weights"):
+        export_file(tmp_path / "a.h5", "adc2021", tmp_path / "b.h5")
+    assert not (tmp_path / "b.h5").exists()
+    done = export_file(tmp_path / "a.h5", "adc2021", tmp_path / "b.h5", drop_weights=True)
+    assert {"label", "process", "weight", "h_t"} <= set(done.lost)
+    assert pytest.importorskip("pyarrow") and export_file(tmp_path / "a.h5", "parquet", tmp_path / "b.parquet").lost == ()
