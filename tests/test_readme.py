@@ -31,7 +31,7 @@ def test_the_commands_exist():
     from qad.cli import app
 
     root = get_command(app)
-    for line in re.findall(r"^qad ([a-z]+)(?: ([a-z]+))?", README, re.M):
+    for line in re.findall(r"^qad ([a-z]+)(?: ([a-z0-9]+))?", README, re.M):
         command = root.commands[line[0]]
         if hasattr(command, "commands"):
             assert line[1] in command.commands
