@@ -222,7 +222,8 @@ def vary(
         paths = systematics.vary_file(file, chosen, folder, seed=seed, drop_stale=drop_stale, overwrite=overwrite,
                                       progress=lambda done: told(done, None))
     for direction, path in paths.items():
-        print(f"{path}: {what}, {direction}")
+        settings = ", ".join(f"{k}={v:g}" for k, v in vars(chosen).items())
+        print(f"{path}: {what} {direction}, {settings}")
 
 
 @app.command("cluster")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from qad.data.sample import SIGNAL, Sample
-from qad.data.splits import inject, injected, split_indices
+from qad.data.splits import how_to_label, inject, injected, split_indices
 from qad.errors import InputError, did_you_mean
 
 Size = int | Fraction
@@ -254,6 +254,6 @@ def _with_signal(parts: dict[str, Sample], chosen: Preset, signal: Sample | None
     if signal is None or not chosen.signal:
         return parts
     if (signal.label != SIGNAL).any():
-        raise InputError("expected label 1 for every event of the signal; take the others out: signal[signal.label == 1]")
+        raise InputError(f"expected label 1 for every event of the signal; {how_to_label(signal)}")
     found = _cut_up(signal[_inside(signal, chosen, "signal")], chosen.signal, scale, seed, chosen)
     return parts | {k if k not in parts else f"signal_{k}": s for k, s in found.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qad.data.sample import SIGNAL, Sample, concatenate
+from qad.data.sample import SIGNAL, UNKNOWN, Sample, concatenate
 from qad.errors import InputError
 
 
@@ -89,6 +89,13 @@ def unlike(a: Mapping[str, Any], b: Mapping[str, Any]) -> str | None:
     return None
 
 
+def how_to_label(signal: Sample) -> str:
+    """What to type where ``signal`` should hold signal events only."""
+    if (signal.label == UNKNOWN).all():
+        return "their labels are unknown; say what they are:  qad data import auto FILE --process NAME --label 1 -o signal.h5"
+    return "take the others out: signal[signal.label == 1]"
+
+
 def _number(background: int, number: int | None, fraction: float | None, s_over_b: float | None) -> int:
     given = {k: v for k, v in (("number", number), ("fraction", fraction), ("s_over_b", s_over_b)) if v is not None}
     if len(given) != 1:
@@ -125,7 +132,7 @@ def inject(background: Sample, signal: Sample, *, number: int | None = None, fra
                          "take them out first: background[background.label != 1]")
     if len(signal) and not (signal.label == SIGNAL).all():
         raise InputError(f"expected signal events only (label 1); {int((signal.label != SIGNAL).sum()):,} of {len(signal):,} "
-                         "are not: signal[signal.label == 1]")
+                         f"are not: {how_to_label(signal)}")
     if said := unlike(background.meta, signal.meta):
         raise InputError(f"background and signal have different {said}: no one experiment has both")
     if not len(background):
