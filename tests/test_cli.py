@@ -217,7 +217,7 @@ MISTAKES = [
     (("simulate", "jets", "--process", "qcd", "-s", "matched=3", "-o", "{}/a.h5"), "expected bool"),
     (("simulate", "jets", "--process", "qcd", "--detector", "eflo", "-o", "{}/a.h5"), "did you mean 'eflow'"),
     (("simulate", "jets", "--process", "qcd", "--card", "cmss", "-o", "{}/a.h5"), "did you mean 'cms'"),
-    (("simulate", "dijets", "--process", "qcd", "-o", "{}/a.h5"), "did you mean 'dijet_qcd'"),
+    (("simulate", "dijets", "--process", "qcd", "-o", "{}/a.h5"), "qad simulate jets --process qcd"),
     (("simulate", "level1", "--process", "backgrund", "-o", "{}/a.h5"), "did you mean 'background'"),
     (("simulate", "level1", "--process", "background", "--qcd-share", "2", "-o", "{}/a.h5"), "between 0 and 1"),
     (("simulate", "processes", "jet"), "did you mean 'jets'"),
