@@ -101,7 +101,7 @@ def test_charges_are_those_of_pythia():
 
 @pytest.mark.parametrize(("wrong", "says"), [
     ({"mode": "tower"}, "did you mean 'towers'"), ({"mode": 3}, "detector mode"), ({"card": "CMS_phase2"}, "cms-phase2"),
-    ({"pile_up": -1}, "0 to 1000, got -1"), ({"pile_up": math.nan}, "0 to 1000"), ({"pile_up": "20"}, "0 or more"),
+    ({"pile_up": -1}, "0 to 1000, got -1"), ({"pile_up": math.nan}, "0 to 1000"), ({"pile_up": "20"}, "0 to 1000"),
     ({"pile_up_pool": 0}, "1 or more"), ({"mode": "towers", "charged_subtraction": True}, "mode='eflow'")])
 def test_settings_that_make_no_sense(wrong, says):
     with pytest.raises(InputError, match=says):
