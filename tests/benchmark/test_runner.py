@@ -285,10 +285,10 @@ def test_simulated_samples_have_cuts_and_a_detector(tmp_path, monkeypatch):
         spec = SampleSpec(**({"simulate": "dijets", "process": "dijet_qcd", "n": 5} | settings))
         return make_sample(spec, "x", tmp_path, 1, Reporter())
 
-    plain, cut = file(), file(selection={"pt_min": 500.0})
+    plain, cut = file(), file(selection={"pt_min": 1500.0})
     seen, mixed = file(response={"mode": "eflow"}), file(simulate="level1", process="background", n=100)
     assert len({plain, cut, seen, mixed}) == 4 and file() == plain
-    assert made[cut][4] == {"pt_min": 500.0} and made[seen][5] == "eflow" and made[mixed][:2] == ("level1", "background")
+    assert made[cut][4] == {"pt_min": 1500.0} and made[seen][5] == "eflow" and made[mixed][:2] == ("level1", "background")
     with pytest.raises(InputError, match="did you mean 'pile_up'"):
         file(response={"pileup": 3})
     with pytest.raises(InputError, match="did you mean 'pt_min'"):

@@ -74,8 +74,8 @@ def test_mass_is_the_jet_mass_of_the_clustering(jets, columns):
 def test_permuted_particles_change_nothing():
     jets = toy_jets(50, 3)
     x = Substructure().transform(jets)
-    shuffled = Sample(particles=jets.particles[:, np.random.default_rng(0).permutation(40)], meta={"slots": "any order"})
-    count = Sample(particles=shuffled.particles, meta={"slots": ""}).present.sum(1)
+    shuffled = Sample(particles=jets.particles[:, np.random.default_rng(0).permutation(40)], meta={"slots": ["any order"] * 40})
+    count = Sample(particles=shuffled.particles, meta={"slots": [""] * 40}).present.sum(1)
     assert (count == jets.present.sum(1)).all()
     light = Substructure(("mass", "multiplicity", "width", "ptd"))
     order = np.argsort(-shuffled.particles[..., 0], axis=1)[..., None]
