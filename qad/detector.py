@@ -23,10 +23,14 @@ SHAPES = {
     "objects": "(n, objects, columns)",
 }
 KINDS = ("quantum", "classical", "control", "weak", "supervised")
+#: Kinds that are told labels, and marked as such wherever they stand.
+LABELLED = ("weak", "supervised")
 
 
 class Detector(OutlierMixin, BaseEstimator, Persistent):
     """An outlier detector in scikit-learn's sense. A subclass sets ``takes`` and ``kind`` and writes ``_fit``, ``_score``.
+
+    One of kind "weak" or "supervised" writes ``_fit_labelled`` in the place of ``_fit``.
 
     ``anomaly_score(X) -> (n,)`` is the score of this field, higher = more anomalous. From it follow, in scikit-learn's
     sign convention, ``score_samples = -anomaly_score``, ``decision_function = score_samples - offset_`` and
@@ -47,20 +51,40 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         raise NotImplementedError
 
+    def _fit_labelled(self, X: np.ndarray, y: np.ndarray) -> None:
+        raise NotImplementedError
+
     def _score(self, X: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
     def fit(self, X: ArrayLike, y: Any = None, *, validation: ArrayLike | None = None) -> Detector:
         """Fit on background events ``X`` of the shape ``takes`` names; ``y`` is ignored.
 
-        ``validation``: background events for early stopping, never labels. Raises :class:`InputError` or ValueError.
+        ``validation``: background events for early stopping, never labels. A weakly or fully supervised detector is told
+        ``y``, 0 for background (weak: the reference) and 1 for signal (weak: the data); it holds back events of its own and
+        uses no ``validation``. Raises :class:`InputError` or ValueError.
         """
         X = self._check(X, reset=True)
-        if validation is not None:
-            validation = self._check(validation, reset=False)
-        self._fit(X, validation)
+        if self.kind in LABELLED:
+            y = self._labels(y, len(X))
+            self._fit_labelled(X, y)
+            X = X[y == 0]
+        else:
+            if validation is not None:
+                validation = self._check(validation, reset=False)
+            self._fit(X, validation)
         self.offset_ = float(np.quantile(-self._score(X[: self.most_for_offset]), 0.01))
         return self
+
+    def _labels(self, y: Any, n: int) -> np.ndarray:
+        me, wanted = type(self).__name__, "0 for background (weak: the reference), 1 for signal (weak: the data)"
+        if y is None:
+            raise InputError(f"{me} is told labels: fit(X, y) needs y, {wanted}")
+        y = np.asarray(y)
+        if y.shape != (n,) or y.dtype.kind not in "biuf" or set(np.unique(y)) != {0, 1}:
+            raise InputError(f"{me}: expected y of shape ({n},), {wanted}, with both present; got shape {y.shape} with values "
+                             f"{', '.join(map(str, np.unique(y)[:5]))}")
+        return y.astype(np.int8)
 
     def anomaly_score(self, X: ArrayLike) -> np.ndarray:
         """Anomaly score of each event, shape ``(n,)``, float64, higher = more anomalous."""

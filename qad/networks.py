@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import nn
 
+from qad.errors import InputError
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Weights made inside come from ``seed``; torch's own random numbers are left as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def device(name: str) -> torch.device:
+    """``"auto"``: a GPU if there is one; else what torch calls it. Raises :class:`InputError` for one that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise InputError(f"device={name!r}: expected auto, cpu, cuda or cuda:0") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device={name!r}: torch finds no GPU; take device=auto, or install a torch built for it")
+    return found
+
 
 def dense(sizes: Sequence[int], seed: int, activation: type[nn.Module] = nn.LeakyReLU) -> nn.Sequential:
     """Fully connected layers of the given sizes, the last one linear, with weights from ``seed`` (global state untouched)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers: list[nn.Module] = []
         for i, (a, b) in enumerate(pairwise(sizes)):
             layers += [nn.Linear(a, b)] + ([activation()] if i < len(sizes) - 2 else [])

@@ -1,16 +1,22 @@
-"""The one torch loop: shuffled batches, early stopping on a background loss, the best weights kept, resumed after a kill."""
+"""The one torch loop: shuffled batches, early stopping on a background loss, the best weights kept, resumed after a kill.
+
+It runs where its tensors lie, CPU or GPU; ``precision="bfloat16"`` computes the loss in mixed precision there.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -18,14 +24,19 @@ from safetensors.torch import save
 from qad.errors import InputError
 from qad.persistence import atomic_write
 
+#: A batch: what ``loss`` is given.
+Batch = torch.Tensor | tuple[torch.Tensor, ...] | None
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass
 class History:
-    """What happened: losses per epoch, and the epoch whose weights were kept."""
+    """What happened: losses and seconds per epoch, and the epoch whose weights were kept."""
 
     train: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     best_epoch: int = 0
+    seconds: list[float] = field(default_factory=list, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -57,46 +68,69 @@ def _seconds(text: str) -> float:
         raise InputError(f"QAD_CHECKPOINT_SECONDS={text}: expected a number of seconds") from None
 
 
-def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | None], torch.Tensor], *, epochs: int,
-          learning_rate: float, data: torch.Tensor | None = None, batch_size: int = 256,
+def checkpoint_of(estimator: Any, *arrays: np.ndarray | None) -> Checkpoint | None:
+    """Where ``estimator.checkpoint`` says, for its settings and these events; None where it says nothing."""
+    if estimator.checkpoint is None:
+        return None
+    plain = {k: str(v) for k, v in estimator.get_params().items() if k != "checkpoint"}
+    key = hashlib.sha256(json.dumps([type(estimator).__name__, plain], sort_keys=True).encode())
+    for part in arrays:
+        key.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
+    return Checkpoint(Path(estimator.checkpoint), key.hexdigest())
+
+
+def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor], *, epochs: int,
+          learning_rate: float, data: torch.Tensor | Sequence[torch.Tensor] | None = None, batch_size: int = 256,
           validation: Callable[[], torch.Tensor] | None = None, patience: int = 10,
           tolerance: float | Callable[[], float] = 0.0, seed: int = 0, optimizer: torch.optim.Optimizer | None = None,
-          checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None) -> History:
+          buffers: Sequence[torch.Tensor] = (), generator: torch.Generator | None = None, clip: float | None = None,
+          precision: str = "float32", checkpoint: Checkpoint | None = None,
+          progress: Callable[[int, int], None] | None = None) -> History:
     """Minimise ``loss`` over ``parameters`` and leave the best weights in them.
 
     loss        given a batch of ``data`` (or None: a loss that needs no batches), returns a scalar
+    data        events first; several tensors of the same length are cut into batches together, and ``loss`` is given a tuple
     validation  loss on background held back, after each epoch; without it the training loss decides what is best
     patience    stop after this many epochs without an improvement larger than ``tolerance``, which may be a function, asked
                 after each epoch: the error of a loss that is measured
     optimizer   over ``parameters``; by default Adam with ``learning_rate``
+    buffers     what a network learns without gradients (running means), kept and resumed with its parameters
+    generator   of the random numbers that ``loss`` draws: resumed, so that a killed training goes on with the same bits
+    clip        largest norm of the gradient
+    precision   "bfloat16": mixed precision where the data lie; weights and sums stay float32
     checkpoint  where to write, and go on from, what is done so far
     progress    told the epochs done and planned
     """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+    tensors = None if data is None else (data,) if isinstance(data, torch.Tensor) else tuple(data)
+    if tensors is not None and len({len(t) for t in tensors}) != 1:
+        raise InputError(f"expected tensors with the same number of events, got {[len(t) for t in tensors]}")
     parameters = list(parameters)
     optimizer = optimizer or torch.optim.Adam(parameters, lr=learning_rate)
     shuffle = torch.Generator().manual_seed(seed)
-    done = _Progress(parameters, optimizer, shuffle, [p.detach().clone() for p in parameters])
+    trained = parameters + list(buffers)
+    done = _Progress(parameters, list(buffers), optimizer, shuffle, generator, [p.detach().clone() for p in trained])
     if checkpoint is not None:
         done.read(checkpoint)
     history, written = done.history, time.monotonic()
     for epoch in range(len(history.train), epochs):
         if done.waited >= patience:
             break
-        if data is None:
-            batches: list[torch.Tensor | None] = [None]
-        else:
-            batches = list(data[torch.randperm(len(data), generator=shuffle).to(data.device)].split(batch_size))
-        before = [p.detach().clone() for p in parameters] if data is None else None
+        begun = time.perf_counter()
+        before = [p.detach().clone() for p in trained] if tensors is None else None
         total, count = 0.0, 0
-        for batch in batches:
-            def closure(batch: torch.Tensor | None = batch) -> torch.Tensor:
+        for batch, weight in _batches(tensors, batch_size, shuffle):
+            def closure(batch: Batch = batch) -> torch.Tensor:
                 optimizer.zero_grad()
-                value = loss(batch)
+                with _mixed(precision, parameters):
+                    value = loss(batch)
                 if value.requires_grad:  # not where an optimiser asks for the loss alone
                     value.backward()
+                    if clip is not None:
+                        torch.nn.utils.clip_grad_norm_(parameters, clip)
                 return value.detach()
 
-            weight = 1 if batch is None else len(batch)
             total, count = total + float(optimizer.step(closure)) * weight, count + weight
         if not math.isfinite(total):
             raise InputError(f"the loss became {total} in epoch {epoch + 1}: take a learning_rate below {learning_rate}, or "
@@ -109,8 +143,9 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
         if now < done.best:
             done.best, history.best_epoch = now, epoch
             # a full-batch loss belongs to the weights before the step
-            source = before if before is not None and validation is None else parameters
+            source = before if before is not None and validation is None else trained
             done.kept = [p.detach().clone() for p in source]
+        history.seconds.append(time.perf_counter() - begun)
         if now < done.mark - (tolerance() if callable(tolerance) else tolerance):
             done.mark, done.waited = now, 0
         else:
@@ -121,9 +156,26 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[torch.Tensor | Non
             done.write(checkpoint)
             written = time.monotonic()
     with torch.no_grad():
-        for p, k in zip(parameters, done.kept, strict=True):
+        for p, k in zip(trained, done.kept, strict=True):
             p.copy_(k)
     return history
+
+
+def _batches(tensors: tuple[torch.Tensor, ...] | None, size: int, shuffle: torch.Generator
+             ) -> Iterator[tuple[Batch, int]]:
+    """Each batch of an epoch and its number of events."""
+    if tensors is None:
+        yield None, 1
+        return
+    for chosen in torch.randperm(len(tensors[0]), generator=shuffle).split(size):
+        parts = tuple(t[chosen.to(t.device)] for t in tensors)
+        yield (parts[0] if len(parts) == 1 else parts), len(chosen)
+
+
+def _mixed(precision: str, parameters: Sequence[torch.Tensor]) -> contextlib.AbstractContextManager[Any]:
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(parameters[0].device.type, dtype=torch.bfloat16)
 
 
 @dataclass
@@ -131,9 +183,11 @@ class _Progress:
     """All that the loop needs to go on."""
 
     parameters: list[torch.Tensor]
+    buffers: list[torch.Tensor]
     optimizer: torch.optim.Optimizer
     shuffle: torch.Generator
-    kept: list[torch.Tensor]
+    generator: torch.Generator | None
+    kept: list[torch.Tensor]  # of parameters, then of buffers
     best: float = float("inf")
     mark: float = float("inf")
     waited: int = 0
@@ -141,8 +195,10 @@ class _Progress:
 
     def write(self, to: Checkpoint) -> None:
         tensors = {"shuffle": self.shuffle.get_state()}
+        if self.generator is not None:
+            tensors["generator"] = self.generator.get_state()
         numbers: dict[str, dict[str, float]] = {}
-        for i, (p, k) in enumerate(zip(self.parameters, self.kept, strict=True)):
+        for i, (p, k) in enumerate(zip(self.parameters + self.buffers, self.kept, strict=True)):
             tensors[f"parameter/{i}"], tensors[f"kept/{i}"] = p.detach(), k
             for name, value in self.optimizer.state.get(p, {}).items():
                 if isinstance(value, torch.Tensor):
@@ -171,9 +227,11 @@ class _Progress:
         self.best, self.mark, self.waited = notes["best"], notes["mark"], notes["waited"]
         self.history = History(**notes["history"])
         self.shuffle.set_state(tensors["shuffle"])
-        self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(self.parameters)]
+        if self.generator is not None:
+            self.generator.set_state(tensors["generator"])
+        self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(self.parameters + self.buffers)]
         with torch.no_grad():
-            for i, p in enumerate(self.parameters):
+            for i, p in enumerate(self.parameters + self.buffers):
                 p.copy_(tensors[f"parameter/{i}"])
                 for name, value in notes["numbers"].get(str(i), {}).items():
                     self.optimizer.state[p][name] = value

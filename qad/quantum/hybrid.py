@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
 from qad.quantum.circuit import Circuit
-from qad.training import Checkpoint, train
+from qad.training import checkpoint_of, train
 
 #: Events scored at a time.
 CHUNK = 4096
@@ -165,7 +163,7 @@ class HybridAutoencoder(Detector):
         history = train(trained, loss, data=data, epochs=self.epochs, batch_size=self.batch_size,
                         learning_rate=self.learning_rate, patience=self.patience, seed=self.random_state,
                         validation=None if held is None else lambda: loss(held), progress=self.progress,
-                        checkpoint=self._checkpoint(X, validation))
+                        checkpoint=checkpoint_of(self, X, validation))
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
         self.weights_ = weights.detach().numpy()
@@ -181,15 +179,6 @@ class HybridAutoencoder(Detector):
             "angle_spread": spread.std(0).tolist(),
             "history": history.as_dict(),
         }
-
-    def _checkpoint(self, X: np.ndarray, validation: np.ndarray | None) -> Checkpoint | None:
-        if self.checkpoint is None:
-            return None
-        plain = {k: str(v) for k, v in self.get_params().items() if k != "checkpoint"}
-        key = hashlib.sha256(json.dumps([type(self).__name__, plain], sort_keys=True).encode())
-        for part in (X, validation):
-            key.update(b"-" if part is None else np.ascontiguousarray(part).tobytes())
-        return Checkpoint(Path(self.checkpoint), key.hexdigest())
 
     def _all_terms(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
