@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     family: str = "classical"
     #: False where more training cannot change the scores (the contract then does not ask to beat the untrained model).
     learns: bool = True
+    #: True where ``fit`` takes systematic twins of its events; such a detector writes ``_fit_twins`` in the place of ``_fit``.
+    uses_twins: bool = False
     #: Training events, the first ones, that ``offset_`` is read from.
     most_for_offset: int = 20_000
     #: Told the epochs done and planned while it is fitted; set on an instance.
@@ -54,17 +56,23 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     def _fit_labelled(self, X: np.ndarray, y: np.ndarray) -> None:
         raise NotImplementedError
 
+    def _fit_twins(self, X: np.ndarray, validation: np.ndarray | None, twins: dict[str, np.ndarray]) -> None:
+        raise NotImplementedError
+
     def _score(self, X: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
-    def fit(self, X: ArrayLike, y: Any = None, *, validation: ArrayLike | None = None) -> Detector:
+    def fit(self, X: ArrayLike, y: Any = None, *, validation: ArrayLike | None = None,
+            twins: Mapping[str, ArrayLike] | None = None) -> Detector:
         """Fit on background events ``X`` of the shape ``takes`` names; ``y`` is ignored.
 
         ``validation``: background events for early stopping, never labels. A weakly or fully supervised detector is told
         ``y``, 0 for background (weak: the reference) and 1 for signal (weak: the data); it holds back events of its own and
-        uses no ``validation``. Raises :class:`InputError` or ValueError.
+        uses no ``validation``. ``twins``, for detectors with ``uses_twins``: name of a variation to the events of ``X``, in the
+        same order, with a systematic changed (:mod:`qad.data.systematics`). Raises :class:`InputError` or ValueError.
         """
         X = self._check(X, reset=True)
+        changed = self._twins(twins, X)
         if self.kind in LABELLED:
             y = self._labels(y, len(X))
             self._fit_labelled(X, y)
@@ -72,7 +80,10 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         else:
             if validation is not None:
                 validation = self._check(validation, reset=False)
-            self._fit(X, validation)
+            if self.uses_twins:
+                self._fit_twins(X, validation, changed)
+            else:
+                self._fit(X, validation)
         self.offset_ = float(np.quantile(-self._score(X[: self.most_for_offset]), 0.01))
         return self
 
@@ -85,6 +96,28 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
             raise InputError(f"{me}: expected y of shape ({n},), {wanted}, with both present; got shape {y.shape} with values "
                              f"{', '.join(map(str, np.unique(y)[:5]))}")
         return y.astype(np.int8)
+
+    def _twins(self, twins: Mapping[str, ArrayLike] | None, X: np.ndarray) -> dict[str, np.ndarray]:
+        me = type(self).__name__
+        if twins is None:
+            return {}
+        if not self.uses_twins:
+            raise InputError(f"{me} makes no use of systematic twins: leave twins out, or take a detector with "
+                             "uses_twins = True")
+        if not isinstance(twins, Mapping):
+            raise InputError(f"{me}: expected twins as a mapping from names to arrays, got {type(twins).__name__}")
+        found = {}
+        for name, given in twins.items():
+            twin = np.asarray(given)
+            if twin.shape != X.shape or twin.dtype.kind not in "fiu":
+                raise InputError(f"{me}: expected twins['{name}'] as numbers of shape {X.shape}, the events of X in the same "
+                                 f"order; got {twin.dtype} {twin.shape}")
+            if not np.isfinite(twin).all():
+                bad = int((~np.isfinite(twin).reshape(len(twin), -1).all(1)).sum())
+                raise InputError(f"{me}: {bad} of {len(twin)} events of twins['{name}'] contain NaN or infinity; leave them "
+                                 "out of X and of all twins")
+            found[str(name)] = twin
+        return found
 
     def anomaly_score(self, X: ArrayLike) -> np.ndarray:
         """Anomaly score of each event, shape ``(n,)``, float64, higher = more anomalous."""
