@@ -22,7 +22,7 @@ import torch
 import qad
 from qad import representations
 from qad.benchmark import load_study
-from qad.benchmark.runner import cut
+from qad.benchmark.events import cut
 from qad.persistence import atomic_write
 from qad.quantum import Circuit, Metric, ansatze, encodings, engine, optimizers
 from qad.report.markdown import as_markdown

@@ -19,7 +19,7 @@ import numpy as np
 import qad
 from qad import representations
 from qad.benchmark import load_study
-from qad.benchmark.runner import cut
+from qad.benchmark.events import cut
 from qad.metrics import auc, bootstrap_weights
 from qad.metrics.intervals import bootstrap_auc
 from qad.metrics.shots import auc_under_shots, auc_without_shots, shots_for

@@ -21,7 +21,7 @@ import torch
 import qad
 from qad import representations
 from qad.benchmark import load_study
-from qad.benchmark.runner import cut
+from qad.benchmark.events import cut
 from qad.metrics import auc
 from qad.persistence import atomic_write
 from qad.quantum import Circuit, ansatze, encodings, engine

@@ -13,10 +13,9 @@ import platform
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 import qad
 from qad import detector, registry, representations
+from qad.benchmark.events import make_sample, parts_of
+from qad.benchmark.inputs import Arrays, Inputs
 from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
-from qad.benchmark.study import DetectorSpec, SampleSpec, Study
-from qad.data.sample import Sample
-from qad.data.slots import object_of
-from qad.data.splits import hold_out, split, unlike
-from qad.data.store import read
+from qad.benchmark.study import DetectorSpec, Study
+from qad.data.splits import hold_out
+from qad.detector import LABELLED, Detector
 from qad.errors import DeadParameterWarning, DirectionWarning, InputError, NotConvergedWarning, WriteError
 from qad.persistence import atomic_write
-from qad.representations import Representation
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "pennylane", "qiskit", "pythia8mc", "fastjet")
 
@@ -76,39 +74,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def make_sample(spec: SampleSpec, name: str, data: Path, workers: int, reporter: Reporter) -> Path:
-    """The file of a sample. A simulated one is made if it is not there; its name tells card, options and versions apart.
-
-    A file that is not where ``file`` says is looked for in the folder ``data``. Raises :class:`InputError`.
-    """
-    if spec.file is not None:
-        for path in (spec.file, data / spec.file):
-            if path.exists():
-                return path
-        raise InputError(f"sample '{name}': expected the file {spec.file}; it is neither there nor in {data}: say where it is "
-                         "with --data FOLDER")
-    from qad.simulation import file_name, response_of, simulate
-
-    what = (spec.simulate, spec.process, spec.n, spec.seed)
-    settings = {"selection": spec.selection, "response": response_of(spec.response), **spec.options}
-    path = data / file_name(*what, **settings)
-    if not path.exists():
-        simulate(*what, out=path, workers=workers, progress=reporter.simulating(name), **settings)
-    return path
-
-
-def cut(sample: Sample, cuts: Mapping[str, tuple[float | None, float | None]]) -> Sample:
-    """The events with low <= feature < high for every ``{feature: (low, high)}``, None being no bound.
-
-    Raises :class:`InputError` for a feature that the sample does not have.
-    """
-    kept = np.ones(len(sample), dtype=bool)
-    for name, (low, high) in cuts.items():
-        x = sample.feature(name)
-        kept &= (x >= (-np.inf if low is None else low)) & (x < (np.inf if high is None else high))
-    return sample[kept] if cuts else sample
-
-
 def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data", *, workers: int | None = None,
               reporter: Reporter | None = None) -> Path:
     """Run what is missing of ``study`` and return the folder of its runs, ``runs/<study>``.
@@ -126,30 +91,10 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         Path(data).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {error.filename}: {error.strerror}; choose folders you can write to") from None
-    files = {n: make_sample(s, n, Path(data), workers or os.cpu_count() or 1, reporter) for n, s in study.samples.items()}
-    parts: dict[str, dict[str, Sample]] = {}
-    dropped: dict[str, int] = {}
-    for name, file in files.items():
-        spec = study.samples[name]
-        sizes = {"train": spec.train or study.split.train, "test": spec.test or study.split.test}
-        if name not in study.train:
-            sizes["train"] = 0
-        try:
-            everything = read(file)
-            if spec.weights == "refuse" and len(everything) and np.ptp(everything.weight) > 0:
-                raise InputError("its events have weights, which a study does not use yet; to take them as they were "
-                                 "simulated, say  weights: ignore")
-            sample = cut(everything, spec.cuts)
-            if spec.object is not None:
-                sample = object_of(sample, spec.object)
-            dropped[name] = len(everything) - len(sample)
-            parts[name] = split(sample, sizes, study.split.seed)
-        except InputError as error:
-            raise InputError(f"sample '{name}' ({file}): {error}") from None
+    cores = workers or os.cpu_count() or 1
+    files = {n: make_sample(s, n, Path(data), cores, reporter.simulating) for n, s in study.samples.items()}
+    parts, dropped = parts_of(study, files)
     fingerprints = {n: {k: s.fingerprint for k, s in p.items() if len(s)} for n, p in parts.items()}
-    if not study.mixed:
-        _check_alike(parts)
-    _check_apart(parts)
     cells, skipped = plan(study, root, fingerprints)
     if not cells:
         reasons = "; ".join(f"{s['detector']} {s['reason']}" for s in skipped)
@@ -160,7 +105,7 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
         "cells": [str(c.path.relative_to(root)) for c in cells],
         "skipped": skipped,
         "failed": [],
-        "samples": {n: {"file": str(files[n]), "fingerprints": fingerprints[n], "meta": dict(p["test"].meta),
+        "samples": {n: {"file": ", ".join(map(str, files[n])), "fingerprints": fingerprints[n], "meta": dict(p["test"].meta),
                         "dropped": dropped[n]}
                     for n, p in parts.items()},
         "versions": versions(),
@@ -189,34 +134,6 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
     return root
 
 
-def _check_alike(parts: dict[str, dict[str, Sample]]) -> None:
-    """Detector, selection and energy must not tell the samples apart: a detector of anomalies would find only that."""
-    (first, reference), *others = ((name, kinds["test"].meta) for name, kinds in parts.items())
-    for name, meta in others:
-        if said := unlike(reference, meta):
-            raise InputError(f"samples '{first}' and '{name}' have different {said}: what tells them apart would be "
-                             "that, not the physics; give both the same, or say  mixed: true  in the study")
-
-
-def _check_apart(parts: dict[str, dict[str, Sample]]) -> None:
-    """The same events under two names, or through two cuts of one file: by their contents, event by event."""
-    def events(sample: Sample) -> set[int]:
-        columns = [np.ascontiguousarray(a).reshape(len(sample), -1).view(np.uint8)
-                   for a in (sample.particles, sample.features) if a.size]
-        return {hash(row.tobytes()) for row in np.concatenate(columns, 1)} if columns else set()
-
-    seen: list[tuple[str, str, set[int]]] = []
-    for name, kinds in parts.items():
-        for part in (k for k in ("train", "test") if len(kinds[k])):
-            here = events(kinds[part])
-            for other, kind, there in seen:
-                # rounded features may coincide by chance
-                if (shared := len(here & there)) > 0.01 * min(len(here), len(there)):
-                    raise InputError(f"{shared} of the {part} events of sample '{name}' are {kind} events of sample '{other}'; "
-                                     "they must differ: give other files, or cuts that exclude each other")
-            seen.append((name, part, here))
-
-
 def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> tuple[list[Cell], list[dict[str, str]]]:
     """Every model of the study, and the pairings left out with their reasons."""
     cells, skipped = [], []
@@ -228,6 +145,10 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
         steps = [type(representations.get(s.use, **s.params)) for s in (*chain.steps, *chain.tabular)]
         sources = [registry.source_digest(cls) for cls in (detector.find(spec.use), *steps)]
         for train in study.train:
+            if spec.told and spec.told.signals == [train]:
+                skipped.append({"detector": spec.label, "representation": name,
+                                "reason": f"is told '{train}' as signal, so that cannot be its background"})
+                continue
             for seed in study.seeds:
                 configuration = {
                     "samples": fingerprints,
@@ -239,6 +160,8 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     "params": spec.params,
                     "source": sources,
                     **({} if spec.events is None else {"events": spec.events}),
+                    **({} if spec.told is None else {"told": spec.told.model_dump()}),
+                    **({} if spec.kind is None else {"kind": spec.kind}),
                     "seed": seed,
                     "qad": qad.__version__,
                     "schema_version": SCHEMA_VERSION,
@@ -255,44 +178,6 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
     return sorted(cells, key=inputs), skipped
 
 
-class Inputs:
-    """Arrays for detectors. Steps learn from the training background only; what is stateless is computed once."""
-
-    def __init__(self, study: Study, parts: dict[str, dict[str, Sample]]) -> None:
-        self.study, self.parts = study, parts
-        # cells come sorted by their inputs: few need to be kept
-        self.arrays = lru_cache(maxsize=2)(self._arrays)
-        self._stateless = lru_cache(maxsize=4 * len(parts))(self._first_step)
-
-    def _first_step(self, representation: str, sample: str, part: str) -> np.ndarray:
-        step = self.study.representations[representation].steps[0]
-        return representations.get(step.use, **step.params).fit(None).transform(self.parts[sample][part])
-
-    def chosen(self, train: str, events: int | None, seed: int) -> np.ndarray:
-        """Indices of the training events that a detector may see: all of them, or ``events`` drawn by ``seed``."""
-        n = len(self.parts[train]["train"])
-        return np.arange(n) if events is None else np.sort(np.random.default_rng([seed, events]).permutation(n)[:events])
-
-    def _arrays(self, representation: str, train: str, tabular: bool, events: int | None = None, seed: int = 0
-                ) -> tuple[list[Representation], np.ndarray, dict[str, np.ndarray]]:
-        chosen = self.chosen(train, events, seed)
-        chain = self.study.representations[representation]
-        first, *rest = (representations.get(s.use, **s.params) for s in (*chain.steps, *(chain.tabular if tabular else [])))
-        tests = {n: p["test"] for n, p in self.parts.items()}
-        if type(first)._fit is Representation._fit:  # nothing to learn: the same for every background
-            first.fit(None)
-            background = self._stateless(representation, train, "train")[chosen]
-            arrays = {n: self._stateless(representation, n, "test") for n in tests}
-        else:
-            few = self.parts[train]["train"][chosen]
-            background = first.fit(few).transform(few)
-            arrays = {n: first.transform(s) for n, s in tests.items()}
-        for step in rest:
-            background = step.fit(background).transform(background)
-            arrays = {n: step.transform(a) for n, a in arrays.items()}
-        return [first, *rest], background, arrays
-
-
 def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str, str]]
                     ) -> tuple[dict[str, Any], dict[str, np.ndarray], Pipeline]:
     """Train one model on background and score every test process: the run's record, its scores, the whole pipeline."""
@@ -303,18 +188,21 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         params["random_state"] = cell.seed
     model = detector.get(cell.spec.use, **params)
     few = (cell.spec.events, 0 if cell.spec.events is None else cell.seed)
-    steps, background, tests = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
-    collisions = inputs.parts[cell.train]["train"].extras.get("event")
-    collisions = None if collisions is None else collisions[inputs.chosen(cell.train, *few)]
-    kept, held = hold_out(len(background), study.split.validation, cell.seed, collisions)
+    arrays = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
+    resumes = "checkpoint" in model.get_params() and "checkpoint" not in params
+    if resumes:  # a kill in the middle of a long training loses seconds, not hours
+        cell.path.parent.mkdir(parents=True, exist_ok=True)
+        model.checkpoint = str(cell.path.with_name(f".{cell.path.name}.checkpoint"))
     start = time.perf_counter()
     with warnings.catch_warnings():
         for category in (DeadParameterWarning, DirectionWarning, NotConvergedWarning):  # stand in the record
             warnings.simplefilter("ignore", category)
-        model.fit(background[kept], validation=background[held] if len(held) else None)
+        n_train, n_held, told = _fit(model, cell, inputs, arrays, few)
     fit_seconds = time.perf_counter() - start
+    if resumes:
+        model.checkpoint = None
     start = time.perf_counter()
-    scores = {name: model.anomaly_score(array) for name, array in tests.items()}
+    scores = {name: model.anomaly_score(array) for name, array in arrays.tests.items()}
     score_seconds = time.perf_counter() - start
     for name, score in scores.items():
         if not np.isfinite(score).all():
@@ -323,25 +211,42 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         "study": study.name,
         "train": cell.train,
         "representation": {"name": cell.representation, **{k: cell.configuration[k] for k in ("steps", "tabular")}},
-        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cls.kind, "family": cls.family,
+        "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cell.spec.kind or cls.kind, "family": cls.family,
                      "params": model.get_params(deep=False)},
         "seed": cell.seed,
-        "n_train": len(kept),
-        "n_validation": len(held),
+        "n_train": n_train,
+        "n_validation": n_held,
+        "told": told,
         "fingerprints": fingerprints,
         "fit_seconds": fit_seconds,
         "events_per_second": sum(map(len, scores.values())) / max(score_seconds, 1e-9),
         "parameters": getattr(model, "parameters_", None),
         "effective_parameters": getattr(model, "effective_parameters_", None),
         "shots": getattr(model, "score_shots", None) or getattr(model, "shots", None),
-        "device": "cpu",
+        "device": getattr(model, "device_", "cpu"),
         "dead": getattr(model, "dead_", None),
         "diagnostics": getattr(model, "diagnostics_", {}),
         "configuration": cell.configuration,
         "versions": versions(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return json.loads(json.dumps(record, default=_plain)), scores, make_pipeline(*steps, model)
+    return json.loads(json.dumps(record, default=_plain)), scores, make_pipeline(*arrays.steps, model)
+
+
+def _fit(model: Detector, cell: Cell, inputs: Inputs, arrays: Arrays, few: tuple[int | None, int]
+         ) -> tuple[int, int, dict[str, Any] | None]:
+    """Fit on the background, or on what a labelled detector is told: events trained on, held back, and what was told."""
+    if model.kind in LABELLED:
+        X, y = inputs.labelled(cell.train, cell.spec, cell.seed, arrays)
+        model.fit(X, y)
+        return len(X), 0, {**cell.spec.told.model_dump(), "y=0": int((y == 0).sum()), "y=1": int((y == 1).sum())}
+    collisions = inputs.parts[cell.train]["train"].extras.get("event")
+    collisions = None if collisions is None else collisions[inputs.chosen(cell.train, *few)]
+    kept, held = hold_out(len(arrays.background), inputs.study.split.validation, cell.seed, collisions)
+    twins = {name: array[kept] for name, array in arrays.twins(cell.train).items()}
+    with_twins = {"twins": twins} if twins and model.uses_twins else {}
+    model.fit(arrays.background[kept], validation=arrays.background[held] if len(held) else None, **with_twins)
+    return len(kept), len(held), None
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from qad import detector, representations
+from qad.data import systematics
 from qad.errors import InputError, did_you_mean
 
 SHIPPED = Path(__file__).parent / "studies"
@@ -25,9 +26,11 @@ class SampleSpec(_Strict):
     """Where the events of one process come from: simulated (``n``, ``seed``, ``options``) or read from a ``file``.
 
     ``selection`` has cuts of the simulation in the place of the usual ones, ``response`` its detector (``mode``, ``card``,
-    ``pile_up``). ``object: j1`` takes one jet of each event, as an ordinary sample of jets. A study does not use
-    weights yet: events that have any are refused, or ``weights: ignore`` takes them as they were simulated.
-    ``file`` is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of the split's sizes.
+    ``pile_up``). ``object: j1`` takes one jet of each event, as an ordinary sample of jets. Events with weights are refused,
+    unless ``weights: ignore`` takes them as they were simulated, or ``weights: resample`` draws as many events with
+    replacement, as often as their weights say: an event drawn twice counts as one where errors are worked out.
+    ``file`` (or several: a list) is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of
+    the split's sizes. ``label``: only background (0) or signal (1) of a file that knows.
     ``cuts``: ``{feature: [low, high]}`` keeps the events with low <= feature < high, ``null`` being no bound.
     """
 
@@ -37,10 +40,11 @@ class SampleSpec(_Strict):
     seed: int = 1
     options: dict[str, float] = {}
     object: str | None = None
-    weights: Literal["refuse", "ignore"] = "refuse"
+    weights: Literal["refuse", "ignore", "resample"] = "refuse"
     selection: dict[str, Any] = {}
     response: dict[str, Any] = {}
-    file: Path | None = None
+    file: Path | Annotated[list[Path], Field(min_length=1)] | None = None
+    label: Literal[0, 1] | None = None
     cuts: dict[str, tuple[float | None, float | None]] = {}
     train: Annotated[int, Field(ge=2)] | None = None
     test: Annotated[int, Field(ge=1)] | None = None
@@ -87,10 +91,34 @@ class RepresentationSpec(_Strict):
     tabular: list[Step] = []
 
 
+class Told(_Strict):
+    """What a detector that is told labels is told.
+
+    signal     the sample (or a list of them) whose training events are the signal; where it is trained on as background
+               itself it is left out
+    number     of signal events, drawn by the seed, fewer being part of more; all if left out. 0 is the null run
+    reference  weak: this share of the background's training events is the reference, y = 0; the others and the signal are the
+               data, y = 1 (idealised anomaly detection)
+    region     weak, in its place: ``{m_jj: [low, high]}``, the data are what lies inside, the reference what lies outside,
+               signal included (CWoLa, arXiv:1708.02949)
+    """
+
+    signal: str | Annotated[list[str], Field(min_length=1)]
+    number: Annotated[int, Field(ge=0)] | None = None
+    reference: Annotated[float, Field(gt=0, lt=1)] | None = None
+    region: dict[str, tuple[float | None, float | None]] | None = None
+
+    @property
+    def signals(self) -> list[str]:
+        """``signal`` as a list."""
+        return [self.signal] if isinstance(self.signal, str) else self.signal
+
+
 class DetectorSpec(_Strict):
     """A detector (``use``, ``params``), its ``representations`` (default: all), and its name in tables.
 
     ``events``: it, and what its representation learns, gets this many of the training events, drawn by the seed.
+    ``told``: what a weakly or fully supervised one is told. ``kind: control`` judges others by it (an untrained network, say).
     """
 
     use: str
@@ -98,6 +126,8 @@ class DetectorSpec(_Strict):
     representations: list[str] | None = None
     name: Name | None = None
     events: Annotated[int, Field(ge=2)] | None = None
+    told: Told | None = None
+    kind: Literal["control"] | None = None
 
     @property
     def label(self) -> str:
@@ -106,7 +136,11 @@ class DetectorSpec(_Strict):
 
 
 class Study(_Strict):
-    """What to compare. Each of ``train`` is the background in turn; all other samples are its signals."""
+    """What to compare. Each of ``train`` is the background in turn; all other samples are its signals.
+
+    ``systematics``: ``{jes: {use: jet-energy-scale, shift: 0.02}}`` scores the test events again with each one up and down;
+    a detector that is trained on such twins is given those of its training events.
+    """
 
     name: Name
     title: str
@@ -116,6 +150,7 @@ class Study(_Strict):
     representations: dict[Name, RepresentationSpec] = Field(min_length=1)
     detectors: list[DetectorSpec] = Field(min_length=1)
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    systematics: dict[Name, Step] = {}
     mixed: bool = False  # whether samples may come from different detectors or selections
 
     @field_validator("detectors")
@@ -152,6 +187,9 @@ class Study(_Strict):
                 raise ValueError(f"detector '{spec.label}' asks for {spec.events} events; the training samples have {smallest}")
             if len(set(spec.representations or [])) < len(spec.representations or []):
                 raise ValueError(f"detector '{spec.label}' names a representation twice")
+            for name in spec.told.signals if spec.told else []:
+                if name not in self.samples:
+                    raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.samples, 'sample of signal')}")
             for name in spec.representations or []:
                 if name not in self.representations:
                     raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.representations, 'representation')}")
@@ -160,10 +198,30 @@ class Study(_Strict):
     def check(self) -> None:
         """Find every detector and representation before anything is computed. Raises :class:`InputError`."""
         for spec in self.detectors:
-            detector.get(spec.use, **spec.params)
+            self._check_told(spec, type(detector.get(spec.use, **spec.params)).kind)
+        for step in self.systematics.values():
+            systematics.get(step.use, **step.params)
         for chain in self.representations.values():
             for step in (*chain.steps, *chain.tabular):
                 representations.get(step.use, **step.params)
+
+    @property
+    def told(self) -> set[str]:
+        """Samples whose training events are signal to some detector."""
+        return {name for spec in self.detectors if spec.told for name in spec.told.signals}
+
+    @staticmethod
+    def _check_told(spec: DetectorSpec, kind: str) -> None:
+        told = spec.told
+        me = f"detector '{spec.label}' is {kind}"
+        if told is None and kind in detector.LABELLED:
+            raise InputError(f"{me}: say what it is told, such as  told: {{signal: SAMPLE}}")
+        if told is not None and kind not in detector.LABELLED:
+            raise InputError(f"{me}: it is told no labels; leave 'told' out")
+        if told is not None and kind == "weak" and (told.reference is None) == (told.region is None):
+            raise InputError(f"{me}: expected one of  reference: SHARE  and  region: {{COLUMN: [low, high]}}  in 'told'")
+        if told is not None and kind == "supervised" and (told.reference, told.region) != (None, None):
+            raise InputError(f"{me}: 'reference' and 'region' are for weak supervision")
 
     def pairings(self) -> list[tuple[DetectorSpec, str, str | None]]:
         """Every (detector, representation) pairing, with the reason where it makes no sense."""

@@ -8,7 +8,7 @@ import pytest
 import qad
 from qad import representations
 from qad.benchmark import load_study, read_runs, run_study
-from qad.benchmark.runner import cut
+from qad.benchmark.events import cut
 from qad.data import Sample
 from qad.errors import InputError
 from qad.metrics import auc

@@ -13,7 +13,8 @@ import pytest
 import qad
 from qad import detector, pipeline
 from qad.benchmark import load_study, read_runs, run_study
-from qad.benchmark.runner import Inputs, Reporter
+from qad.benchmark.inputs import Inputs
+from qad.benchmark.runner import Reporter
 from qad.benchmark.runs import is_whole
 from qad.detector import Detector
 from qad.errors import InputError
@@ -96,12 +97,12 @@ def test_representations_learn_from_the_training_background_only(write_study):
     study = load_study(write_study())
     parts = {n: qad.split(qad.read(s.file), {"train": 300, "test": 200}, 0) for n, s in study.samples.items()}
     for train in ("qcd", "top"):
-        steps, background, tests = Inputs(study, parts).arrays("substructure", train, False)
+        steps, background, _ = arrays = Inputs(study, parts).arrays("substructure", train, False)
         np.testing.assert_allclose(background.mean(0), 0, atol=1e-9)
         alone = steps[0].transform(parts[train]["train"])
         np.testing.assert_allclose(steps[1].mean_, alone.mean(0))
         other = "top" if train == "qcd" else "qcd"
-        assert np.abs(tests[other].mean(0)).max() > 0.3
+        assert np.abs(arrays.tests[other].mean(0)).max() > 0.3
 
 
 def test_saved_models_score_as_the_run_did(finished):
@@ -270,7 +271,7 @@ def test_simulated_samples_have_cuts_and_a_detector(tmp_path, monkeypatch):
     """A study passes them on, and its files tell samples with other ones apart."""
     pytest.importorskip("pythia8mc")
     import qad.simulation
-    from qad.benchmark.runner import make_sample
+    from qad.benchmark.events import make_sample
     from qad.benchmark.study import SampleSpec
 
     made = {}
@@ -283,7 +284,7 @@ def test_simulated_samples_have_cuts_and_a_detector(tmp_path, monkeypatch):
 
     def file(**settings):
         spec = SampleSpec(**({"simulate": "dijets", "process": "dijet_qcd", "n": 5} | settings))
-        return make_sample(spec, "x", tmp_path, 1, Reporter())
+        return make_sample(spec, "x", tmp_path, 1, Reporter().simulating)[0]
 
     plain, cut = file(), file(selection={"pt_min": 1500.0})
     seen, mixed = file(response={"mode": "eflow"}), file(simulate="level1", process="background", n=100)
