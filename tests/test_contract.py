@@ -21,8 +21,7 @@ DETECTORS = {n: registry.find(registry.DETECTORS, n) for n in detector.names()}
 REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in representations.names()}
 TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
 #: Shorter training where the default would make the tests wait; nothing else may differ.
-FAST = {"dense-autoencoder": {"epochs": 15}, "variational-autoencoder": {"epochs": 15}, "gaussian-mixture-vae": {"epochs": 20},
-        "dirichlet-vae": {"epochs": 15}, "quantum-normalised": {"points": 512},
+FAST = {"dense-autoencoder": {"epochs": 15}, "graph-autoencoder": {"epochs": 20}, "quantum-normalised": {"points": 512},
         "quantum-measured": {"epochs": 25}, "quantum-measured-features": {"epochs": 25},
         "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
 
@@ -49,9 +48,9 @@ def arrays(takes, seed=0):
         features = ["mass", "multiplicity", "width", "ptd"]
         chain = [representations.get("substructure", features=features), representations.get("standardise")]
     else:
-        chain = [representations.get({"particles": "constituents", "image": "images"}[takes])]
-        if takes == "particles":
-            chain[0].n_particles = 5
+        chain = [representations.get({"particles": "constituents", "image": "images", "graph": "particle-graph"}[takes])]
+        if takes != "image":
+            chain[0].n_particles = 5 if takes == "particles" else 6
     for step in chain:
         step.fit(jets[0])
         jets = tuple(step.transform(j) for j in jets)
@@ -211,6 +210,12 @@ class TestRepresentation:
         elif name in ("standardise", "angles", "power", "learned-latent"):
             with pytest.raises(InputError, match="finite numbers"):
                 fitted.transform(np.full((3, 4), np.nan))
+
+
+@pytest.mark.parametrize(("takes", "chain"), [("tabular", ["Substructure", "Standardise"]), ("particles", ["Constituents"]),
+                                              ("image", ["Images"]), ("graph", ["ParticleGraph"])])
+def test_jets_have_a_default_representation(takes, chain, qcd_toys):
+    assert [type(step).__name__ for step in pipeline.suited(takes, qcd_toys)] == chain
 
 
 def test_a_pipeline_is_saved_whole(tmp_path, qcd_toys, top_toys):
