@@ -38,6 +38,8 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
         return [representations.get("constituents", n_particles=8)]
     if takes == "image":
         return [representations.get("images")]
+    if takes == "graph":
+        return [representations.get("particle-graph")]
     raise InputError(f"no default representation gives {takes}; name one with --representation")
 
 
