@@ -21,7 +21,9 @@ DETECTORS = {n: registry.find(registry.DETECTORS, n) for n in detector.names()}
 REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in representations.names()}
 TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
 #: Shorter training where the default would make the tests wait; nothing else may differ.
-FAST = {"dense-autoencoder": {"epochs": 15}, "graph-autoencoder": {"epochs": 20}, "quantum-normalised": {"points": 512},
+FAST = {"dense-autoencoder": {"epochs": 15}, "conv-autoencoder": {"epochs": 4, "batch_size": 16},
+        "conv-autoencoder-objects": {"epochs": 20, "batch_size": 32},
+        "graph-autoencoder": {"epochs": 20}, "quantum-normalised": {"points": 512},
         "quantum-measured": {"epochs": 25}, "quantum-measured-features": {"epochs": 25},
         "boosted-trees": {"n_trees": 60}, "weak-boosted-trees": {"n_trees": 60, "n_members": 2},
         "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
@@ -37,11 +39,13 @@ def make(name, **params):
 def train(name, events, n, most=None, **params):
     """``name`` fitted on the first ``n`` of the background events, those up to ``most`` held back for early stopping.
 
-    One that is told labels is given as many signal events besides, and holds back its own.
+    One that is told labels is given as many signal events besides, and holds back its own; a weakly supervised one is given
+    a third of the background as data.
     """
     background, signal = events
-    if DETECTORS[name].kind in LABELLED:
-        return make(name, **params).fit(np.concatenate([background[:n], signal[:n]]), np.repeat([0, 1], n))
+    if (kind := DETECTORS[name].kind) in LABELLED:
+        reference = n if kind == "supervised" else n * 2 // 3
+        return make(name, **params).fit(np.concatenate([background[:n], signal[:n]]), (np.arange(2 * n) >= reference).astype(int))
     return make(name, **params).fit(background[:n], validation=None if most is None else background[n:most])
 
 
@@ -51,6 +55,9 @@ def arrays(takes, seed=0):
     if takes == "tabular":
         features = ["mass", "multiplicity", "width", "ptd"]
         chain = [representations.get("substructure", features=features), representations.get("standardise")]
+    elif takes == "objects":
+        jets = tuple(Sample(particles=j.particles[:, :10], meta={"slots": ["jet"] * 10}) for j in jets)
+        chain = [representations.get("objects")]
     else:
         chain = [representations.get({"particles": "constituents", "image": "images", "graph": "particle-graph"}[takes])]
         if takes != "image":
