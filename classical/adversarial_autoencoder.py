@@ -57,9 +57,9 @@ class AdversarialAutoencoder(NeuralDetector):
     whole = NeuralDetector.whole | {"latent": 1}
 
     def __init__(self, hidden: Sequence[int] = (32, 16), latent: int = 4, alpha: float = 100.0,
-                 adversary: Sequence[int] = (32, 32), smear: float = 0.1, epochs: int = 60, learning_rate: float = 2e-3, batch_size: int = 256, patience: int = 8,
-                 device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
-                 random_state: int = 0) -> None:
+                 adversary: Sequence[int] = (32, 32), smear: float = 0.1, epochs: int = 60, learning_rate: float = 2e-3,
+                 batch_size: int = 256, patience: int = 8, device: str = "auto", precision: str = "float32",
+                 checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(epochs, learning_rate, batch_size, patience, device, precision, checkpoint, random_state)
         self.hidden = hidden
         self.latent = latent
