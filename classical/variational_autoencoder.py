@@ -10,6 +10,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from classical.flow import Flow
 from qad import networks
 from qad.errors import InputError
 from qad.neural import NeuralDetector
@@ -159,9 +160,7 @@ class VariationalAutoencoder(NeuralDetector):
         else:
             vars(self).pop("density_", None)  # of an earlier fit
 
-    def _flow(self) -> Any:
-        from classical.flow import Flow
-
+    def _flow(self) -> Flow:
         return Flow(**{"device": self.device, "random_state": self.random_state, **(self.density or {})})
 
     def _describe(self, X: np.ndarray, means: np.ndarray) -> dict[str, Any]:
