@@ -58,8 +58,8 @@ class ConvAutoencoder(NeuralDetector):
     pool = (2, 2)
 
     def __init__(self, channels: Sequence[int] = (8, 8, 8), pool_after: Sequence[int] = (1, 2), pooling: str = "max",
-                 dense: Sequence[int] = (100,), latent: int = 6, activation: str = "leaky-relu", epochs: int = 30,
-                 learning_rate: float = 2e-3, batch_size: int = 128, patience: int = 5, device: str = "auto",
+                 dense: Sequence[int] = (100,), latent: int = 6, activation: str = "leaky-relu", epochs: int = 15,
+                 learning_rate: float = 2e-3, batch_size: int = 32, patience: int = 5, device: str = "auto",
                  precision: str = "float32", checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(epochs, learning_rate, batch_size, patience, device, precision, checkpoint, random_state)
         self.channels = channels
