@@ -133,6 +133,10 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
                              "these events")
         return score
 
+    def fit_predict(self, X: ArrayLike, y: Any = None, **kwargs: Any) -> np.ndarray:
+        """``fit(X, y).predict(X)``; scikit-learn's own would not hand ``y`` over."""
+        return self.fit(X, y, **kwargs).predict(X)
+
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """``-anomaly_score(X)``: scikit-learn's convention, lower = more anomalous."""
         return -self.anomaly_score(X)
