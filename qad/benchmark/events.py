@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from qad import detector
+from qad.benchmark.runs import TWIN
 from qad.benchmark.study import SampleSpec, Study
 from qad.data import systematics
 from qad.data.sample import Sample, concatenate
@@ -16,9 +17,6 @@ from qad.data.slots import object_of
 from qad.data.splits import split, unlike
 from qad.data.store import read
 from qad.errors import InputError
-
-#: Parts of a sample are ``train``, ``test`` and, for a variation, ``test@jes-up``.
-TWIN = "@"
 
 
 def make_sample(spec: SampleSpec, name: str, data: Path, workers: int,
@@ -85,7 +83,7 @@ def resampled(sample: Sample, seed: int) -> Sample:
 
 
 def parts_of(study: Study, files: Mapping[str, list[Path]]) -> tuple[dict[str, dict[str, Sample]], dict[str, int]]:
-    """Each sample's ``train`` and ``test`` events and their twins, and how many events of its file were left out.
+    """Each sample's ``train`` and ``test`` events and their twins (``test@jes-up``); how many of its events were left out.
 
     Raises :class:`InputError`, with the name of the sample.
     """

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from qad import representations
-from qad.benchmark.events import TWIN, within
+from qad.benchmark.events import within
+from qad.benchmark.runs import TWIN
 from qad.benchmark.study import DetectorSpec, Study
 from qad.data.sample import Sample
 from qad.data.splits import hold_out
@@ -98,6 +99,6 @@ class Inputs:
         X = np.concatenate([arrays.background, signal[order]])
         y = np.concatenate([data, inside]).astype(np.int8)
         if len(np.unique(y)) < 2:
-            raise InputError(f"has no {'data' if not y.any() else 'reference'} to learn from: {int(y.sum())} of {len(y)} training "
-                             "events are data; choose another 'reference', 'region' or 'number'")
+            raise InputError(f"{int(y.sum())} of {len(y)} events are signal or data, the others background or reference; both "
+                             "are needed: choose another 'reference', 'region' or 'number'")
         return X, y

@@ -24,6 +24,8 @@ from qad.persistence import atomic_write, save
 
 SCHEMA_VERSION = 2
 COLLISION = "collision/"
+#: Scores of a process's twins stand as ``qcd@jes-up`` beside those of ``qcd``.
+TWIN = "@"
 KEPT = "runs finished before are kept, and the same command does the rest"
 
 
@@ -36,6 +38,8 @@ class Run:
     scores: dict[str, np.ndarray]
     #: Which collision each test event comes from, where the sample knows: jets of one collision are resampled together.
     collisions: dict[str, np.ndarray] = field(default_factory=dict)
+    #: Scores of the same test events with a systematic changed, by process and variation (``jes-up``).
+    twins: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def train(self) -> str:
@@ -107,16 +111,22 @@ def read_run(path: Path) -> Run:
         if isinstance(error, InputError):
             raise
         raise InputError(f"run {path} is damaged ({error}); delete the folder and start the study again") from None
-    scores = {k: v for k, v in arrays.items() if not k.startswith(COLLISION)}
+    scores = {k: v for k, v in arrays.items() if not k.startswith(COLLISION) and TWIN not in k}
+    twins: dict[str, dict[str, np.ndarray]] = {}
+    for key in (k for k in arrays if TWIN in k):
+        process, _, variation = key.partition(TWIN)
+        twins.setdefault(process, {})[variation] = arrays[key]
     try:
         whole = (record["train"] in scores and set(scores) <= record["fingerprints"].keys()
                  and {"name", "kind", "family", "use", "params"} <= record["detector"].keys()
-                 and all(v.ndim == 1 and len(v) and np.isfinite(v).all() for v in scores.values()))
+                 and all(v.ndim == 1 and len(v) and np.isfinite(v).all() for v in scores.values())
+                 and all(v.shape == scores[p].shape and np.isfinite(v).all() for p, t in twins.items() for v in t.values()))
     except (KeyError, TypeError, AttributeError):
         whole = False
     if not whole:
         raise InputError(f"run {path} is damaged (fields or scores are missing); delete the folder and start the study again")
-    return Run(path, record, scores, {k.removeprefix(COLLISION): v for k, v in arrays.items() if k.startswith(COLLISION)})
+    collisions = {k.removeprefix(COLLISION): v for k, v in arrays.items() if k.startswith(COLLISION)}
+    return Run(path, record, scores, collisions, twins)
 
 
 def is_whole(path: Path) -> bool:

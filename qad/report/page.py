@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import plotly.io
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from qad.detector import LABELLED
 from qad.errors import InputError
 from qad.persistence import atomic_write
 from qad.report import figures
+from qad.report.shifts import Shift, shifts_csv, shifts_of, table_of
 from qad.report.tables import Summary, read_rows, results_csv, summarise
 from qad.report.verdict import NEEDED, Verdict, directions, judge
 
@@ -27,8 +30,11 @@ def write_report(runs: str | Path) -> tuple[Path, Verdict]:
     record, rows, missing = read_rows(root)
     summaries = summarise(rows)
     verdict = judge(summaries, missing)
-    page = render(record, summaries, verdict, missing)
+    shifts = shifts_of(list({id(r.run): r.run for r in rows}.values()))
+    page = render(record, summaries, verdict, missing, shifts)
     try:
+        if shifts:
+            atomic_write(root / "shifts.csv", shifts_csv(shifts))
         atomic_write(root / "results.csv", results_csv(rows))
         atomic_write(root / "report.html", page)
     except OSError as error:
@@ -70,10 +76,16 @@ def _table(here: list[Summary]) -> list[dict[str, Any]]:
             "parameters": "–" if first["parameters"] is None else f"{first['parameters']:,}",
             "effective": "–" if first["effective_parameters"] is None else f"{first['effective_parameters']:,}",
             "fit": f"{sum(r.values['fit_seconds'] for r in s.rows) / len(s.rows):.2f}",
+            "epoch": _epoch(s),
             "speed": f"{sum(r.values['events_per_second'] for r in s.rows) / len(s.rows):,.0f}",
             "shots": "exact" if first["shots"] is None and s.family == "quantum" else first["shots"] or "–",
         })
     return table
+
+
+def _epoch(summary: Summary) -> str:
+    known = [s for r in summary.rows if (s := r.values["seconds_per_epoch"]) is not None]
+    return f"{sum(known) / len(known):.2g}" if known else "–"
 
 
 def both_directions(summaries: list[Summary]) -> list[dict[str, Any]]:
@@ -102,7 +114,8 @@ def oracle(here: list[Summary]) -> str:
             f"{best.detector.removesuffix('-high')}, {side}: AUC {max(best.mean['auc'], 1 - best.mean['auc']):.4f}.")
 
 
-def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0) -> str:
+def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0,
+           shifts: Sequence[Shift] = ()) -> str:
     """The page as text."""
     environment = Environment(loader=PackageLoader("qad.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
@@ -130,6 +143,8 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
         })
     return environment.get_template("page.html").render(
         study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],
+        told=sorted({s.name for s in summaries if s.kind in LABELLED}),
+        shifts=[(train, *table_of(shifts, train)) for train in dict.fromkeys(s.train for s in shifts)],
         versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
         pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
         plotly=get_plotlyjs(), needed=f"{NEEDED:g}", provenance=json.dumps(record, indent=1),

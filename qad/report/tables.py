@@ -20,7 +20,7 @@ from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_i
 from qad.metrics.ranking import FEWEST_BACKGROUND
 
 METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
-COST = ("parameters", "effective_parameters", "fit_seconds", "events_per_second", "shots")
+COST = ("parameters", "effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second", "shots")
 COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, *COST, "fingerprint")
 DRAWS = 400
 
@@ -102,6 +102,13 @@ def read_rows(runs: str | Path) -> tuple[dict[str, Any], list[Row], int]:
     return record, rows, len(record["cells"]) - len(found)
 
 
+def seconds_per_epoch(run: Run) -> float | None:
+    """Median over the epochs of its training; None where nothing was trained in epochs."""
+    history = (run.record.get("diagnostics") or {}).get("history")
+    seconds = history.get("seconds") if isinstance(history, dict) else None
+    return float(np.median(seconds)) if seconds else None
+
+
 def metrics_of(curve: Roc) -> dict[str, float]:
     """Every metric of one ROC curve; NaN where there are too few events."""
     return {
@@ -132,6 +139,7 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
                 "seed": run.seed,
                 **metrics_of(curve),
                 **{k: run.record.get(k) for k in COST},
+                "seconds_per_epoch": seconds_per_epoch(run),
                 "fingerprint": hashlib.sha256(events.encode()).hexdigest()[:16],
             }))
     return rows
