@@ -102,7 +102,7 @@ class GraphAutoencoder(NeuralDetector):
         """L_node and L_edge of each jet."""
         nodes, edges, here, pairs = network.features(batch)
         node, edge = network.decode(network.encode(nodes, edges, here, pairs))
-        return _mean(node - nodes, here), _mean(edge - edges, pairs)
+        return _mean((node - nodes).square().mean(2), here), _mean((edge - edges).square().mean(1), pairs)
 
     def _loss(self, network: nn.Module, batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         node, edge = self._losses(network, batch)
@@ -127,22 +127,23 @@ def _nodes(batch: torch.Tensor) -> torch.Tensor:
     return torch.cat([batch[..., :1].clamp_min(1e-6).log(), batch[..., 1:NODES]], -1)
 
 
-def _mean(difference: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean square of each jet over what the mask keeps, ``(B,)``; 0 where it keeps nothing."""
-    square = difference.square().mean(-1) * mask
-    return square.flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
+def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of each jet over what the mask keeps, ``(B,)``; 0 where it keeps nothing."""
+    return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
 
 
 class _Adjacencies(nn.Module):
-    """Edge features ``(B, P, P, 4)`` → a_k,ij over the number of neighbours of i, ``(B, P, P, branches)``; 0 off the edges."""
+    """Edge features ``(B, 4, P, P)`` → a_k,ij over the number of neighbours of i, ``(B, branches, P, P)``; 0 off the edges."""
 
     def __init__(self, branches: int) -> None:
         super().__init__()
-        self.read = nn.Sequential(nn.Linear(EDGES, 2 * branches), nn.LeakyReLU(0.1), nn.Linear(2 * branches, branches))
+        self.first, self.second = nn.Linear(EDGES, 2 * branches), nn.Linear(2 * branches, branches)
 
     def forward(self, edges: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
         weight = pairs / pairs.sum(-1, keepdim=True).clamp_min(1)
-        return torch.sigmoid(self.read(edges)) * weight[..., None]
+        x = nn.functional.leaky_relu(self.first.weight @ edges.flatten(2) + self.first.bias[:, None], 0.1)
+        x = torch.sigmoid(self.second.weight @ x + self.second.bias[:, None])
+        return x.unflatten(2, edges.shape[2:]) * weight[..., None, :, :]
 
 
 class _Convolution(nn.Module):
@@ -153,13 +154,12 @@ class _Convolution(nn.Module):
         self.u, self.v = nn.Linear(size, width), nn.Linear(branches * size, width, bias=False)
 
     def forward(self, h: torch.Tensor, adjacencies: torch.Tensor) -> torch.Tensor:
-        b, p = h.shape[:2]
-        gathered = (adjacencies.permute(0, 1, 3, 2).reshape(b, -1, p) @ h).reshape(b, p, -1)  # (B, P, branches·size)
-        return nn.functional.leaky_relu(self.u(h) + self.v(gathered), 0.1)
+        gathered = (adjacencies.flatten(1, 2) @ h).unflatten(1, adjacencies.shape[1:3])  # (B, branches, P, size)
+        return nn.functional.leaky_relu(self.u(h) + self.v(gathered.transpose(1, 2).flatten(2)), 0.1)
 
 
 class _Pairs(nn.Module):
-    """States ``(B, P, width)`` → edge features ``(B, P, P, 4)``: b + c·(h_i + h_j) + Σ_r λ_r (G h_i)_r (G h_j)_r."""
+    """States ``(B, P, width)`` → edge features ``(B, 4, P, P)``: b + c·(h_i + h_j) + Σ_r λ_r (G h_i)_r (G h_j)_r."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -168,9 +168,9 @@ class _Pairs(nn.Module):
         nn.init.uniform_(self.mix, -(width**-0.5), width**-0.5)
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
-        g, one = self.g(h), self.single(h)
-        both = torch.einsum("bkir,bjr->bijk", g[:, None] * self.mix[:, None], g)
-        return both + one[:, :, None] + one[:, None, :]
+        g, one = self.g(h), self.single(h).transpose(1, 2)
+        both = (g[:, None] * self.mix[:, None]).flatten(1, 2) @ g.transpose(1, 2)
+        return both.unflatten(1, (EDGES, -1)) + one[:, :, :, None] + one[:, :, None, :]
 
 
 class _Network(nn.Module):
@@ -190,10 +190,10 @@ class _Network(nn.Module):
             self.node, self.edge = nn.Linear(width, NODES), _Pairs(width)
 
     def features(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Standardised nodes ``(B, P, 4)`` and edges ``(B, P, P, 4)``, and which are there."""
+        """Standardised nodes ``(B, P, 4)`` and edges ``(B, 4, P, P)``, and which are there."""
         nodes = (_nodes(batch) - self.node_mean) / self.node_scale
         edges = (edge_features(batch) - self.edge_mean) / self.edge_scale
-        return nodes, edges, batch[..., -1] > 0.5, edge_mask(batch)
+        return nodes, edges.permute(0, 3, 1, 2).contiguous(), batch[..., -1] > 0.5, edge_mask(batch)
 
     def encode(self, nodes: torch.Tensor, edges: torch.Tensor, here: torch.Tensor, pairs: torch.Tensor) -> torch.Tensor:
         adjacencies = self.seen(edges, pairs)

@@ -33,6 +33,7 @@ def test_the_loss_is_the_plain_one(fitted):
     with torch.no_grad():
         network = fitted.network_
         node, edge = network.decode(network.encode(*network.features(x)))
+        edge = edge.permute(0, 2, 3, 1)
         raw = x[..., :4].clone()
         raw[..., 0] = torch.where(x[..., 4] > 0, x[..., 0], torch.ones(())).log()
         wanted = (raw - network.node_mean) / network.node_scale, (edge_features(x) - network.edge_mean) / network.edge_scale
@@ -88,13 +89,13 @@ def test_decoded_edges_are_those_of_pairs(fitted):
     """The same for i, j and j, i."""
     with torch.no_grad():
         node, edge = fitted.network_.decode(torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
-    assert node.shape == (5, 12, 4) and edge.shape == (5, 12, 12, 4)
-    torch.testing.assert_close(edge, edge.transpose(1, 2), rtol=1e-12, atol=1e-12)
+    assert node.shape == (5, 12, 4) and edge.shape == (5, 4, 12, 12)
+    torch.testing.assert_close(edge, edge.transpose(2, 3), rtol=1e-12, atol=1e-12)
 
 
 def test_features_are_standardised_over_what_is_there(fitted):
     nodes, edges, here, pairs = fitted.network_.features(torch.as_tensor(GRAPHS[:200]))
-    for values in (nodes[here], edges[pairs]):
+    for values in (nodes[here], edges.permute(0, 2, 3, 1)[pairs]):
         np.testing.assert_allclose(values.mean(0), 0, atol=1e-5)
         np.testing.assert_allclose(values.std(0), 1, atol=1e-3)
 
