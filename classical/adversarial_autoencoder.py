@@ -124,7 +124,8 @@ class AdversarialAutoencoder(NeuralDetector):
             return auto + self.alpha * information(scores)
         twins = twins or [self._varied(network, X, generator)]
         # the nominal events alone: with alpha = 0 their gradient must be that of the plain autoencoder to the last bit
-        scores = torch.stack([(output - X).square().mean(1), *(self._event_scores(network, x) for x in twins)])
+        varied = self._event_scores(network, torch.cat(twins)).reshape(len(twins), -1)
+        scores = torch.cat([(output - X).square().mean(1)[None], varied])
         back = scores.detach() - self.alpha * (scores - scores.detach())  # the scores, their gradient reversed
         answers = network.adversary(_seen(back))
         truth = torch.arange(len(scores), device=scores.device).repeat_interleave(scores.shape[1])
