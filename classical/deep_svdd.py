@@ -92,6 +92,9 @@ class _OneClass(nn.Sequential):
     def __init__(self, sizes: Sequence[int]) -> None:
         layers: list[nn.Module] = []
         for i, (a, b) in enumerate(pairwise(sizes)):
-            layers += [nn.Linear(a, b, bias=False)] + ([nn.LeakyReLU()] if i < len(sizes) - 2 else [])
+            layer = nn.Linear(a, b, bias=False)
+            # keeps the scale from layer to layer: with torch's own start nearly all of the centre lies within ±0.1
+            nn.init.kaiming_normal_(layer.weight, a=0.01, nonlinearity="leaky_relu")
+            layers += [layer] + ([nn.LeakyReLU()] if i < len(sizes) - 2 else [])
         super().__init__(*layers)
         self.register_buffer("centre", torch.zeros(sizes[-1]))

@@ -14,7 +14,8 @@ class LocalOutlierFactor(Detector):
 
     Breunig, Kriegel, Ng and Sander 2000. ρ(x) = 1 / (10⁻¹⁰ + mean_o max(d_k(o), |x - o|)) is the local reachability
     density, in 1/distance, and d_k(o) the distance from o to its own k-th neighbour; 10⁻¹⁰ keeps it finite among more than
-    k equal events. The score has no units and is above 0. Standardise the inputs.
+    k equal events, and what lies beside them, at any distance, then scores 10¹⁰. The score has no units and is above 0.
+    Standardise the inputs.
 
     k             neighbours; no more than references but one
     n_references  random background events that are kept, drawn by ``random_state``; a training event among them finds itself
