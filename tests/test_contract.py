@@ -27,6 +27,7 @@ FAST = {"dense-autoencoder": {"epochs": 15}, "conv-autoencoder": {"epochs": 4, "
         "graph-autoencoder": {"epochs": 20}, "flow": {"epochs": 6}, "deep-svdd": {"epochs": 20}, "quantum-normalised": {"points": 512},
         "quantum-measured": {"epochs": 25}, "quantum-measured-features": {"epochs": 25},
         "boosted-trees": {"n_trees": 60}, "weak-boosted-trees": {"n_trees": 60, "n_members": 2},
+        "particle-transformer": {"epochs": 5},
         "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
 
 #: scikit-learn's checks that fit an outlier detector without y, which one that is told labels refuses.
@@ -228,7 +229,7 @@ class TestRepresentation:
             return representations.get("constituents").transform(jets)
         if name == "event-features":
             return Sample(particles=jets.particles, features=np.ones((60, 2)), feature_names=("met", "x"))
-        if name == "objects":
+        if name in ("objects", "object-sums"):
             return Sample(particles=jets.particles[:, :3], meta={"slots": ["met", "e", "jet"]})
         return jets
 
