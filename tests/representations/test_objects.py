@@ -20,6 +20,25 @@ def test_every_slot_gives_three_numbers():
     np.testing.assert_array_equal(array, sample.particles[..., :3])
 
 
+def test_sums_are_those_of_the_objects():
+    sample = events()
+    pt = sample.particles[..., 0].astype(float)
+    sums = dict(zip(representations.get("object-sums").names, representations.get("object-sums").fit_transform(sample).T,
+                    strict=True))
+    np.testing.assert_allclose(sums["met"], pt[:, 0])
+    np.testing.assert_allclose(sums["h_t"], pt[:, 3] + pt[:, 4])
+    np.testing.assert_allclose(sums["s_t"], pt.sum(1))
+    np.testing.assert_allclose(sums["sum_pt2"], (pt**2).sum(1))
+    np.testing.assert_allclose(sums["leading"], pt.max(1))
+    assert (sums["n_objects"] == 4).all()
+    rotated = sample.particles.copy()
+    rotated[..., 2] += 1.0
+    np.testing.assert_array_equal(
+        representations.get("object-sums").fit_transform(Sample(particles=rotated, meta=sample.meta)).T, list(sums.values()))
+    with pytest.raises(InputError, match="takes events with objects"):
+        representations.get("object-sums").fit_transform(Sample(particles=np.zeros((2, 3, 4))))
+
+
 def test_what_has_no_slots_is_sent_elsewhere(qcd_toys):
     with pytest.raises(InputError, match="for jets use 'constituents'"):
         representations.get("objects").fit_transform(qcd_toys)
