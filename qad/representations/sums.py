@@ -14,9 +14,9 @@ from qad.representations.base import Representation
 class ObjectSums(Representation):
     """Missing and scalar sums of an event's objects, ``(n, 6)``: the trivial scores that a detector of events must beat.
 
-    Columns, from pT [GeV] of the objects in their slots: ``met``; ``h_t`` = Σ pT of jets (slots jet, j1, b1); ``s_t`` = Σ pT of all, ``met``
-    included; ``sum_pt2`` = Σ pT² of all [GeV²], what the mean squared error of raw momenta amounts to; ``leading`` = the
-    largest pT; ``n_objects`` but ``met``. Raises :class:`InputError` for events without objects.
+    Columns, from pT [GeV] of the objects in their slots: ``met``; ``h_t`` = Σ pT of jets (slots jet, j1, b1); ``s_t`` = Σ pT
+    of all, ``met`` included; ``sum_pt2`` = Σ pT² of all [GeV²], what the mean squared error of raw momenta amounts to;
+    ``leading`` = the largest pT; ``n_objects`` but ``met``. Raises :class:`InputError` for events without objects.
     """
 
     names = ("met", "h_t", "s_t", "sum_pt2", "leading", "n_objects")
