@@ -24,7 +24,8 @@ TABULAR = [n for n, c in DETECTORS.items() if c.takes == "tabular"]
 #: Shorter training where the default would make the tests wait; nothing else may differ.
 FAST = {"dense-autoencoder": {"epochs": 15}, "conv-autoencoder": {"epochs": 3, "batch_size": 16},
         "conv-autoencoder-objects": {"epochs": 20, "batch_size": 32},
-        "graph-autoencoder": {"epochs": 20}, "flow": {"epochs": 6}, "deep-svdd": {"epochs": 20}, "quantum-normalised": {"points": 512},
+        "graph-autoencoder": {"epochs": 20}, "flow": {"epochs": 6}, "deep-svdd": {"epochs": 20},
+        "quantum-normalised": {"points": 512},
         "quantum-measured": {"epochs": 25}, "quantum-measured-features": {"epochs": 25},
         "boosted-trees": {"n_trees": 60}, "weak-boosted-trees": {"n_trees": 60, "n_members": 2},
         "particle-transformer": {"epochs": 5},
