@@ -144,7 +144,8 @@ class TestDetector:
             pytest.skip("a sum of the few trees that part two hundred toys has few values, by design")
         takes = DETECTORS[name].takes
         score = train(name, data[takes], 100).anomaly_score(many(takes))
-        assert len(score) == 10_000 and len(np.unique(np.char.mod("%.7e", score))) > 100
+        least = 10 if "shots" in make(name).get_params() else 100  # a fraction of so many shots is one of few numbers
+        assert len(score) == 10_000 and len(np.unique(np.char.mod("%.7e", score))) > least
 
     def test_same_seed_same_scores(self, name, data):
         _, signal = events = data[DETECTORS[name].takes]
