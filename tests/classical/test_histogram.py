@@ -1,5 +1,7 @@
 """Histograms: a density that integrates to one, finite and growing where no training event was."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def test_integrates_to_one(bins, shape):
     fitted = fit(SHAPES[shape], bins=bins)
     knots = fitted.knots_
     grid = np.unique(np.r_[np.linspace(knots[0] - 60, knots[-1] + 60, 400_001),
-                           np.concatenate([np.linspace(a, b, 200) for a, b in zip(knots, knots[1:], strict=False)])])
+                           np.concatenate([np.linspace(a, b, 200) for a, b in pairwise(knots)])])
     assert np.trapezoid(np.exp(-fitted.anomaly_score(grid[:, None])), grid) == pytest.approx(1, abs=2e-3)
 
 
