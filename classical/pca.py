@@ -11,7 +11,8 @@ from qad.errors import InputError
 class PCA(Detector):
     """Score = mean squared error of the reconstruction from the ``n_components`` leading principal components.
 
-    ``(1/f) |x - μ - VVᵀ(x - μ)|²``; at most f - 1 components are kept, so that something is lost.
+    ``(1/f) |x - μ - VVᵀ(x - μ)|²`` (Pearson 1901), in squared units of the inputs: standardise them. At most f - 1
+    components are kept, so that something is lost.
     """
 
     kind = "control"
