@@ -93,3 +93,24 @@ def test_another_training_s_checkpoint_is_refused(tmp_path):
     (tmp_path / "c").write_bytes(b"\x80\x04garbage")
     with pytest.raises(InputError, match="is no checkpoint"):
         train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
+
+
+def test_several_tensors_are_cut_alike_and_gradients_clipped():
+    x = torch.arange(40, dtype=torch.float64)[:, None].repeat(1, 3)
+    seen = []
+
+    def loss(batch):
+        a, b = batch
+        assert torch.equal(a[:, 0] * 2, b)
+        seen.append(len(a))
+        return ((w - a) ** 2).sum() * 1e6
+
+    w = weights()
+    train([w], loss, data=(x, 2 * x[:, 0]), epochs=1, learning_rate=0.1, batch_size=16, clip=1e-3,
+          optimizer=torch.optim.SGD([w], lr=1.0))
+    assert sorted(seen) == [8, 16, 16]
+    assert w.detach().abs().max() <= 3e-3  # three steps of norm 1e-3 at most
+    with pytest.raises(InputError, match="same number of events"):
+        train([w], loss, data=(x, x[:5]), epochs=1, learning_rate=0.1)
+    with pytest.raises(InputError, match="precision='half'"):
+        train([w], loss, epochs=1, learning_rate=0.1, precision="half")
