@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from qad import detector, persistence, representations
 from qad.data.sample import Sample
-from qad.data.splits import hold_out
+from qad.data.splits import hold_out, unlike
 from qad.data.store import describe, iter_chunks
+from qad.data.systematics import Systematic
 from qad.errors import InputError
 from qad.representations import Representation
 
@@ -44,14 +45,22 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
 
 
 def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validation: float = 0.1, seed: int = 0,
-        progress: Callable[[int, int], None] | None = None, checkpoint: Path | None = None, **params: Any) -> Pipeline:
+        progress: Callable[[int, int], None] | None = None, checkpoint: Path | None = None, signal: Sample | None = None,
+        systematics: Mapping[str, Systematic] | None = None, **params: Any) -> Pipeline:
     """A fitted ``Pipeline`` of ``chain`` (default: what suits) and the detector ``name``.
 
     ``validation``: share of the sample held back for early stopping. The chain learns from all of the sample, the
     detector from the rest. ``progress`` is told epochs done and planned; ``checkpoint`` is where a detector that can leaves
-    what it needs to go on after a kill. Raises :class:`InputError`.
+    what it needs to go on after a kill. ``signal``: for one that is told labels, the events with y = 1, ``sample`` having
+    y = 0. ``systematics``: for one that is trained on twins, the variations by name. Raises :class:`InputError`.
     """
     model = detector.get(name, **params)
+    if (model.kind in detector.LABELLED) != (signal is not None):
+        raise InputError(f"'{name}' is {model.kind}: " + (
+            "it is told no labels; leave --signal (signal=) out" if signal is not None else
+            "it is told labels; give events of signal (weak: the data) with --signal FILE (signal=)"))
+    if systematics and not model.uses_twins:
+        raise InputError(f"'{name}' makes no use of systematic twins; leave --systematic (systematics=) out")
     if progress is not None:
         model.progress = progress
     resumes = checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
@@ -67,8 +76,16 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
     if model.takes == "tabular" and np.ndim(array) != 2:
         steps.append(representations.get("flatten").fit(array))
         array = steps[-1].transform(array)
-    kept, held = hold_out(len(array), validation, seed, sample.extras.get("event"))
-    model.fit(array[kept], validation=array[held] if len(held) else None)
+    if signal is not None:
+        if said := unlike(sample.meta, signal.meta):
+            raise InputError(f"background and signal have different {said}: that would tell them apart, not the physics")
+        more = _through(steps, signal)
+        model.fit(np.concatenate([array, more]), np.repeat([0, 1], [len(array), len(more)]))
+    else:
+        kept, held = hold_out(len(array), validation, seed, sample.extras.get("event"))
+        twins = {f"{label}-{direction}": _through(steps, twin)[kept] for label, systematic in (systematics or {}).items()
+                 for direction, twin in systematic.twins(sample, seed).items() if direction != "nominal"}
+        model.fit(array[kept], validation=array[held] if len(held) else None, **({"twins": twins} if twins else {}))
     if resumes:
         model.checkpoint = None
     return make_pipeline(*steps, model)
@@ -88,8 +105,12 @@ def anomaly_score(model: Pipeline, sample: Sample) -> np.ndarray:
 
 def represented(model: Pipeline, sample: Sample) -> np.ndarray:
     """What the detector of a fitted pipeline is given for ``sample``."""
+    return _through([step for _, step in model.steps[:-1]], sample)
+
+
+def _through(steps: Sequence[Representation], sample: Sample) -> np.ndarray:
     array: Any = sample
-    for _, step in model.steps[:-1]:
+    for step in steps:
         array = step.transform(array)
     return array
 

@@ -134,6 +134,25 @@ def test_fit_and_score(jets):
     assert qad("fit", "pca", jets / "qcd.h5", "-o", jets / "pca").returncode == 0  # substructure by default
 
 
+def test_fit_tells_labels_and_twins_to_those_that_use_them(jets):
+    done = qad("fit", "boosted-trees", jets / "qcd.h5", "--signal", jets / "top.h5", "-o", jets / "trees")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((jets / "trees" / "model.json").read_text())["trained_on"]["signal"]["events"] == 100
+    done = qad("fit", "boosted-trees", jets / "qcd.h5", "-o", jets / "x")
+    assert done.returncode == 2 and "with --signal FILE" in done.stderr.replace("\n", " ")
+    done = qad("fit", "pca", jets / "qcd.h5", "--signal", jets / "top.h5", "-o", jets / "x")
+    assert done.returncode == 2 and "told no labels" in done.stderr
+    done = qad("fit", "adversarial-autoencoder", jets / "qcd.h5", "--systematic", "jet-energy-scale:shift=0.2",
+               "-p", "epochs=2", "-o", jets / "robust")
+    assert done.returncode == 0, done.stderr
+    notes = json.loads((jets / "robust" / "model.json").read_text())["steps"][-1]["values"]["diagnostics_"]["systematics"]
+    assert set(notes["shift"]) == {"jet-energy-scale-up", "jet-energy-scale-down"}
+    done = qad("fit", "pca", jets / "qcd.h5", "--systematic", "jet-energy-scale", "-o", jets / "x")
+    assert done.returncode == 2 and "no use of systematic twins" in done.stderr
+    done = qad("fit", "adversarial-autoencoder", jets / "qcd.h5", "--systematic", "jet-energy", "-o", jets / "x")
+    assert done.returncode == 2 and "did you mean" in done.stderr
+
+
 def test_simulate_says_what_it_did(tmp_path):
     pytest.importorskip("pythia8mc")
     out = tmp_path / "svj.h5"

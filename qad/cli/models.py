@@ -47,32 +47,46 @@ def fit(
     representation: Annotated[list[str], typer.Option("-r", "--representation", help="NAME or NAME:PARAMETER=VALUE,…; "
                               "several make a chain. [default: what suits the detector and the sample]")] = [],  # noqa: B006
     parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE of the detector.")] = [],  # noqa: B006
+    signal: Annotated[Path | None, typer.Option(help="Sample of signal (weak: the data), for detectors that are told labels.",
+                                                show_default=False)] = None,
+    systematic: Annotated[list[str], typer.Option(help="NAME or NAME:PARAMETER=VALUE,…: a variation, for detectors that "
+                                                  "are trained on twins.")] = [],  # noqa: B006
 ) -> None:
     """Fit a detector on background events and save it.
 
     Example:  qad fit quantum-autoencoder qcd.h5 -r constituents:n_particles=8 -p latent=2 -o model
 
-    A killed training of a quantum autoencoder goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
+    Example:  qad fit boosted-trees qcd.h5 --signal top.h5 -o trees
+
+    Example:  qad fit adversarial-autoencoder qcd.h5 --systematic jet-energy-scale:shift=0.05 -o robust
+
+    A killed training of an autoencoder goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
     the end). Encodings, ansätze and optimisers stand in docs/engine.md; a wrong name prints all that there are.
     """
     from qad import pipeline, representations
+    from qad.data import systematics
     from qad.data.store import read
     from qad.persistence import check_target, save
 
     check_target(out)
-    chain = []
-    for text in representation:
+
+    def named(text: str) -> tuple[str, dict[str, Any]]:
         name, _, rest = text.partition(":")
-        chain.append(representations.get(name, **parameters(re.split(r",(?![^\[]*\])", rest) if rest else [])))
-    sample = read(file)
+        return name, parameters(re.split(r",(?![^\[]*\])", rest) if rest else [])
+
+    chain = [representations.get(name, **given) for name, given in map(named, representation)]
+    varied = {text.partition(":")[0]: systematics.get(name, **given)
+              for text, (name, given) in zip(systematic, map(named, systematic), strict=True)}
+    sample, more = read(file), None if signal is None else read(signal)
     start = time.perf_counter()
     checkpoint = beside(out, "checkpoint")
     if checkpoint.exists():
         print(f"qad: note: going on from {checkpoint}", file=sys.stderr)
     with resumable(checkpoint), progress("epochs") as bar, one_line_warnings():
-        model = pipeline.fit(detector, sample, chain, progress=row(bar, detector), checkpoint=checkpoint,
-                             **parameters(parameter))
-    save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample)})
+        model = pipeline.fit(detector, sample, chain, progress=row(bar, detector), checkpoint=checkpoint, signal=more,
+                             systematics=varied, **parameters(parameter))
+    told = {} if more is None else {"signal": {"file": str(signal), "fingerprint": more.fingerprint, "events": len(more)}}
+    save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample), **told})
     print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
           f"score with  qad score {out} FILE -o scores.csv")
 
