@@ -224,6 +224,10 @@ class _Progress:
             raise InputError(f"{source.path} is no checkpoint of a training ({error}); delete it to begin anew") from None
         if notes["key"] != source.key:
             raise InputError(f"{source.path} belongs to a training with other settings or events; delete it to begin anew")
+        wanted = {f"{kind}/{i}": p.shape for i, p in enumerate(self.parameters + self.buffers) for kind in ("parameter", "kept")}
+        if any(name not in tensors or tensors[name].shape != shape for name, shape in wanted.items()) or (
+                "shuffle" not in tensors or ("generator" in tensors) != (self.generator is not None)):
+            raise InputError(f"{source.path} belongs to a training of another network; delete it to begin anew")
         self.best, self.mark, self.waited = notes["best"], notes["mark"], notes["waited"]
         self.history = History(**notes["history"])
         self.shuffle.set_state(tensors["shuffle"])
@@ -237,4 +241,6 @@ class _Progress:
                     self.optimizer.state[p][name] = value
                 for name, value in tensors.items():
                     if name.startswith(f"state/{i}/"):
-                        self.optimizer.state[p][name.split("/", 2)[2]] = value.to(p.device)
+                        key = name.split("/", 2)[2]
+                        # Adam counts its steps on the CPU: on a GPU each reading would wait for it
+                        self.optimizer.state[p][key] = value if key == "step" else value.to(p.device)

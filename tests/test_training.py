@@ -83,11 +83,46 @@ def test_killed_anywhere_it_goes_on_with_the_same_bits(name, batches, tmp_path):
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+def test_noise_and_buffers_go_on_with_the_same_bits(tmp_path):
+    """A loss that draws, and a running mean that it keeps and reads."""
+    data = torch.tensor(np.random.default_rng(0).normal(size=(40, 3)))
+
+    def run(checkpoint=None, kill_at=None, resumed=True):
+        w, mean, noise = weights(), torch.zeros(3, dtype=torch.float64), torch.Generator().manual_seed(1)
+
+        def loss(batch):
+            mean.mul_(0.9).add_(0.1 * batch.mean(0))
+            return ((w - batch + 0.1 * torch.randn(batch.shape, generator=noise)) ** 2).sum(1).mean() + (w * mean).sum()
+
+        def stop(done, planned):
+            if done == kill_at:
+                raise Killed
+
+        more = {"buffers": [mean], "generator": noise} if resumed else {}
+        history = train([w], loss, epochs=9, learning_rate=0.1, data=data, batch_size=16, patience=100, checkpoint=checkpoint,
+                        progress=stop, **more)
+        return torch.cat([w.detach(), mean]), history
+
+    expected, history = run()
+    for resumed in (True, False):
+        checkpoint = Checkpoint(tmp_path / str(resumed), "key", every=0.0)
+        for kill_at in (2, 5):
+            with pytest.raises(Killed):
+                run(checkpoint, kill_at, resumed)
+        found, told = run(checkpoint, resumed=resumed)
+        assert (torch.equal(found, expected) and told == history) is resumed
+    with pytest.raises(InputError, match="of another network"):
+        run(Checkpoint(tmp_path / "True", "key", every=0.0), resumed=False)
+
+
 def test_another_training_s_checkpoint_is_refused(tmp_path):
     w = weights()
     train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
     with pytest.raises(InputError, match="other settings or events; delete it"):
         train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "b", 0.0))
+    larger = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(InputError, match="of another network"):
+        train([larger], lambda _: larger.sum(), epochs=3, learning_rate=0.1, checkpoint=Checkpoint(tmp_path / "c", "a", 0.0))
     with pytest.raises(InputError, match="make it first"):
         Checkpoint(tmp_path / "nowhere" / "c", "a")
     (tmp_path / "c").write_bytes(b"\x80\x04garbage")

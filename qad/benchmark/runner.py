@@ -1,7 +1,8 @@
 """Run a study: make its samples, train what is missing, keep raw scores.
 
 Every detector of a seed sees the same training events, held-back events and test events. Representations learn from
-background training events only, once, before any detector. Labels never reach ``fit``.
+background training events only, once, before any detector. Labels reach ``fit`` only of detectors that a study tells them
+(weakly and fully supervised), from training events; these are marked, hold back events of their own and are not judged.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     model = detector.get(cell.spec.use, **params)
     few = (cell.spec.events, 0 if cell.spec.events is None else cell.seed)
     arrays = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
-    resumes = "checkpoint" in model.get_params() and "checkpoint" not in params
+    resumes = "checkpoint" in model.get_params() and "checkpoint" not in params and getattr(model, "resumable", True)
     if resumes:  # a kill in the middle of a long training loses seconds, not hours
         cell.path.parent.mkdir(parents=True, exist_ok=True)
         model.checkpoint = str(cell.path.with_name(f".{cell.path.name}.checkpoint"))
@@ -198,7 +199,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         for category in (DeadParameterWarning, DirectionWarning, NotConvergedWarning):  # stand in the record
             warnings.simplefilter("ignore", category)
         n_train, n_held, told = _fit(model, cell, inputs, arrays, few)
-    fit_seconds = time.perf_counter() - start
+    fit_seconds = max(time.perf_counter() - start, _seconds_of_epochs(model))  # a resumed training began before the kill
     if resumes:
         model.checkpoint = None
     start = time.perf_counter()
@@ -247,6 +248,12 @@ def _fit(model: Detector, cell: Cell, inputs: Inputs, arrays: Arrays, few: tuple
     with_twins = {"twins": twins} if twins and model.uses_twins else {}
     model.fit(arrays.background[kept], validation=arrays.background[held] if len(held) else None, **with_twins)
     return len(kept), len(held), None
+
+
+def _seconds_of_epochs(model: Detector) -> float:
+    """What all epochs of its training took, before and after a kill; 0 where nothing was trained in epochs."""
+    history = getattr(model, "diagnostics_", {}).get("history")
+    return float(sum(history.get("seconds", ()))) if isinstance(history, dict) else 0.0
 
 
 def _plain(value: Any) -> Any:

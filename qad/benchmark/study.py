@@ -218,6 +218,8 @@ class Study(_Strict):
             raise InputError(f"{me}: say what it is told, such as  told: {{signal: SAMPLE}}")
         if told is not None and kind not in detector.LABELLED:
             raise InputError(f"{me}: it is told no labels; leave 'told' out")
+        if spec.kind == "control" and kind in detector.LABELLED:
+            raise InputError(f"{me}: no control may be told labels, for others are judged by it; leave 'kind' out")
         if told is not None and kind == "weak" and (told.reference is None) == (told.region is None):
             raise InputError(f"{me}: expected one of  reference: SHARE  and  region: {{COLUMN: [low, high]}}  in 'told'")
         if told is not None and kind == "supervised" and (told.reference, told.region) != (None, None):

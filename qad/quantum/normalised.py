@@ -94,6 +94,11 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     def _trains_temperature(self) -> bool:
         return isinstance(self.temperature, str)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a checkpoint holds all that a killed training needs: it does not hold chains."""
+        return self.sampler != "langevin"
+
     def _settings(self) -> None:
         super()._settings()
         T = self.temperature
@@ -107,7 +112,7 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         if self._trains_temperature and self.optimizer not in ("adam", "natural-gradient", "momentum-natural-gradient"):
             raise InputError(f"optimizer '{self.optimizer}' trains the circuit only: give temperature=a number, or use adam or "
                              "natural-gradient")
-        if self.checkpoint is not None and self.sampler == "langevin":
+        if self.checkpoint is not None and not self.resumable:
             raise InputError("a checkpoint does not hold the chains: leave checkpoint out, or use sampler='quasi-random'")
 
     def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,

@@ -49,6 +49,37 @@ class NotFinite(Detector):
         return np.full(len(X), np.nan)
 
 
+class Resumes(Detector):
+    """Notes where it is told to write; its epochs took five minutes, all but the last before a kill."""
+
+    resumable = True
+
+    def __init__(self, checkpoint=None):
+        self.checkpoint = checkpoint
+
+    def _fit(self, X, validation):
+        assert bool(self.checkpoint) is self.resumable
+        self.diagnostics_ = {"history": {"seconds": [100.0, 199.0, 1.0]}}
+
+    def _score(self, X):
+        return X[:, 0]
+
+
+class Never(Resumes):
+    """One whose checkpoint would not hold all that it needs."""
+
+    resumable = False
+
+
+def test_who_can_is_resumed_and_its_time_is_that_of_all_epochs(write_study, tmp_path):
+    detectors = [{"use": f"{__name__}:{name}", "representations": ["substructure"]} for name in ("Resumes", "Never")]
+    root = run_study(load_study(write_study(detectors=detectors, seeds=[0], train=["qcd"])), tmp_path / "r", tmp_path / "d")
+    runs = read_runs(root)
+    assert len(runs) == 2
+    for run in runs:
+        assert 300 <= run.record["fit_seconds"] < 301 and run.record["detector"]["params"] == {"checkpoint": None}
+
+
 def test_every_run_is_complete(finished):
     runs = read_runs(finished)
     assert len(runs) == 2 * 2 * 7  # directions × seeds × pairings that make sense

@@ -120,6 +120,7 @@ def test_fewer_signal_events_are_part_of_more_and_regions_are_cuts(write_study, 
     ({"use": f"{ME}:Weak", "told": {"signal": "top"}}, "expected one of  reference"),
     ({"use": f"{ME}:Supervised", "told": {"signal": "top", "reference": 0.5}}, "are for weak supervision"),
     ({"use": f"{ME}:Supervised", "told": {"signal": "tpo"}}, "did you mean 'top'"),
+    ({"use": f"{ME}:Supervised", "told": {"signal": "top"}, "kind": "control"}, "no control may be told labels"),
 ])
 def test_senseless_studies_are_one_sentence(write_study, toy_files, detector, sentence):
     with pytest.raises(InputError, match=sentence):
