@@ -155,6 +155,9 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
         if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
             done.write(checkpoint)
             written = time.monotonic()
+    if history.validation and not math.isfinite(done.best):
+        raise InputError(f"the loss on the events held back was never finite, at the end {history.validation[-1]}: look for "
+                         "extreme values in them")
     with torch.no_grad():
         for p, k in zip(trained, done.kept, strict=True):
             p.copy_(k)
@@ -224,18 +227,19 @@ class _Progress:
             raise InputError(f"{source.path} is no checkpoint of a training ({error}); delete it to begin anew") from None
         if notes["key"] != source.key:
             raise InputError(f"{source.path} belongs to a training with other settings or events; delete it to begin anew")
-        wanted = {f"{kind}/{i}": p.shape for i, p in enumerate(self.parameters + self.buffers) for kind in ("parameter", "kept")}
-        if any(name not in tensors or tensors[name].shape != shape for name, shape in wanted.items()) or (
-                "shuffle" not in tensors or ("generator" in tensors) != (self.generator is not None)):
+        trained = self.parameters + self.buffers
+        shapes = {f"{kind}/{i}": p.shape for i, p in enumerate(trained) for kind in ("parameter", "kept")}
+        same = all(name in tensors and tensors[name].shape == shape for name, shape in shapes.items())
+        if not same or "shuffle" not in tensors or ("generator" in tensors) != (self.generator is not None):
             raise InputError(f"{source.path} belongs to a training of another network; delete it to begin anew")
         self.best, self.mark, self.waited = notes["best"], notes["mark"], notes["waited"]
         self.history = History(**notes["history"])
         self.shuffle.set_state(tensors["shuffle"])
         if self.generator is not None:
             self.generator.set_state(tensors["generator"])
-        self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(self.parameters + self.buffers)]
+        self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(trained)]
         with torch.no_grad():
-            for i, p in enumerate(self.parameters + self.buffers):
+            for i, p in enumerate(trained):
                 p.copy_(tensors[f"parameter/{i}"])
                 for name, value in notes["numbers"].get(str(i), {}).items():
                     self.optimizer.state[p][name] = value

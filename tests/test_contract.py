@@ -53,6 +53,13 @@ def train(name, events, n, most=None, **params):
     return make(name, **params).fit(background[:n], validation=None if most is None else background[n:most])
 
 
+def once(name, data, fitted={}):  # noqa: B006
+    """``name`` fitted on 300 background events: the same one for all tests that only look at it."""
+    if name not in fitted:
+        fitted[name] = train(name, data[DETECTORS[name].takes], 300)
+    return fitted[name]
+
+
 def arrays(takes, seed=0, n=600):
     """Background and signal of the kind a detector takes, from toy jets."""
     jets = toy_jets(n, seed), toy_jets(600, seed + 50, prongs=3)
@@ -93,7 +100,8 @@ def many():
 
 def checks():
     for name in TABULAR:
-        for estimator, check in estimator_checks_generator(make(name)):
+        brief = {"epochs": 2} if issubclass(DETECTORS[name], NeuralDetector) else {}  # nothing here asks for good scores
+        for estimator, check in estimator_checks_generator(make(name, **brief)):
             unlabelled = DETECTORS[name].kind in LABELLED and check.func.__name__ in WITHOUT_Y
             marks = [pytest.mark.xfail(reason="fits without y", raises=InputError, strict=True)] if unlabelled else []
             yield pytest.param(estimator, check, id=f"{name}-{check.func.__name__}", marks=marks)
@@ -132,7 +140,7 @@ class TestDetector:
 
     def test_scores_do_not_depend_on_the_batch(self, name, data):
         background, _ = data[DETECTORS[name].takes]
-        fitted = train(name, data[DETECTORS[name].takes], 300)
+        fitted = once(name, data)
         whole = fitted.anomaly_score(background)
         one_by_one = np.concatenate([fitted.anomaly_score(background[i : i + 1]) for i in range(20)])
         np.testing.assert_allclose(one_by_one, whole[:20], atol=1e-9, rtol=1e-7)
@@ -149,8 +157,31 @@ class TestDetector:
 
     def test_same_seed_same_scores(self, name, data):
         _, signal = events = data[DETECTORS[name].takes]
-        a, b = (train(name, events, 300).anomaly_score(signal) for _ in range(2))
+        a, b = (f.anomaly_score(signal) for f in (once(name, data), train(name, events, 300)))
         np.testing.assert_array_equal(a, b)
+
+    def test_a_killed_training_goes_on_with_the_same_bits(self, name, data, tmp_path, monkeypatch):
+        if not issubclass(DETECTORS[name], NeuralDetector):
+            pytest.skip("no network of the one loop")
+        _, signal = events = data[DETECTORS[name].takes]
+        monkeypatch.setenv("QAD_CHECKPOINT_SECONDS", "0")
+        whole = train(name, events, 120, 160, epochs=4)
+        checkpoint = tmp_path / "c"
+        for last in (2, 3):  # told of an epoch before it is written
+            def stop(done, planned, last=last):
+                if done == last:
+                    raise KeyboardInterrupt
+
+            monkeypatch.setattr(DETECTORS[name], "progress", staticmethod(stop))
+            with pytest.raises(KeyboardInterrupt):
+                train(name, events, 120, 160, epochs=4, checkpoint=str(checkpoint))
+            assert checkpoint.exists()
+        monkeypatch.setattr(DETECTORS[name], "progress", None)
+        resumed = train(name, events, 120, 160, epochs=4, checkpoint=str(checkpoint))
+        assert not checkpoint.exists()
+        np.testing.assert_array_equal(resumed.anomaly_score(signal), whole.anomaly_score(signal))
+        for kind in ("train", "validation", "best_epoch"):
+            assert resumed.diagnostics_["history"][kind] == whole.diagnostics_["history"][kind]
 
     def test_labels_change_nothing(self, name, data):
         background, signal = data[DETECTORS[name].takes]
@@ -163,7 +194,7 @@ class TestDetector:
             return
         y = np.random.default_rng(0).integers(0, 2, 300)
         np.testing.assert_array_equal(make(name).fit(background[:300], y).anomaly_score(signal),
-                                      make(name).fit(background[:300]).anomaly_score(signal))
+                                      once(name, data).anomaly_score(signal))
 
     def test_better_than_untrained(self, name, data):
         """On the loss it minimises where it has one, and in finding three-pronged toys: learning must do something."""
@@ -186,7 +217,7 @@ class TestDetector:
 
     def test_save_and_load(self, name, data, tmp_path):
         _, signal = data[DETECTORS[name].takes]
-        fitted = train(name, data[DETECTORS[name].takes], 300)
+        fitted = once(name, data)
         save(fitted, tmp_path / "model")
         assert {f.name for f in (tmp_path / "model").iterdir()} == {"model.json", "model.safetensors"}
         back = load(tmp_path / "model")
@@ -198,7 +229,7 @@ class TestDetector:
 
     def test_clear_errors(self, name, data):
         background, _ = data[DETECTORS[name].takes]
-        fitted = train(name, data[DETECTORS[name].takes], 300)
+        fitted = once(name, data)
         bad = background[:10].copy()
         bad[3] = np.nan
         for wrong in (bad, background[:0], background[:10, :-1], background[0], np.array([["a", "b"]])):

@@ -36,6 +36,12 @@ def test_patience_and_tolerance():
     assert len(history.train) == 5
     with pytest.raises(InputError, match="the loss became nan in epoch 1: take a learning_rate below"):
         train([w], lambda _: parabola(w) * float("nan"), epochs=3, learning_rate=0.1)
+    w = weights()
+    with pytest.raises(InputError, match="held back was never finite, at the end inf: look for extreme"):
+        train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, validation=lambda: torch.tensor(float("inf")))
+    judged = iter([float("nan"), 2.0, float("inf")])
+    assert train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, validation=lambda: torch.tensor(next(judged))
+                 ).best_epoch == 1
     w, told = weights(), []
     train([w], lambda _: parabola(w), epochs=3, learning_rate=0.1, progress=lambda done, of: told.append((done, of)))
     assert told == [(1, 3), (2, 3), (3, 3)]
