@@ -111,7 +111,8 @@ def test_weights_come_from_the_seed_alone():
 def test_one_column():
     x = np.random.default_rng(0).normal(2, 3, (1300, 1))
     for architecture in ARCHITECTURES:
-        score = fit(x, architecture=architecture, epochs=8).anomaly_score(x)
+        # a column alone has parameters in the place of a network, which begin far off and want larger steps
+        score = fit(x, architecture=architecture, epochs=60, learning_rate=0.03).anomaly_score(x)
         assert score.mean() == pytest.approx(0.5 * np.log(2 * np.pi * np.e * 9), abs=0.1)
 
 
