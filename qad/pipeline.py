@@ -63,7 +63,8 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         raise InputError(f"'{name}' makes no use of systematic twins; leave --systematic (systematics=) out")
     if progress is not None:
         model.progress = progress
-    resumes = checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
+    resumes = (checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
+               and getattr(model, "resumable", True))
     if resumes:
         model.checkpoint = str(checkpoint)
     steps = list(chain) or suited(model.takes, sample)
