@@ -82,6 +82,15 @@ def resampled(sample: Sample, seed: int) -> Sample:
     return replace(sample[drawn], weight=None, extras={**sample[drawn].extras, "event": event[drawn]})
 
 
+def copies(sample: Sample) -> float:
+    """How many copies of an event the average event of a resampled sample has beside it, itself included: Σk²/Σk.
+
+    n drawn events are worth n over this.
+    """
+    k = np.unique(sample.extras["event"], return_counts=True)[1]
+    return float((k.astype(np.float64) ** 2).sum() / k.sum())
+
+
 def parts_of(study: Study, files: Mapping[str, list[Path]]) -> tuple[dict[str, dict[str, Sample]], dict[str, int]]:
     """Each sample's ``train`` and ``test`` events and their twins (``test@jes-up``); how many of its events were left out.
 

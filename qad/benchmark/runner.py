@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 import qad
 from qad import detector, registry, representations
-from qad.benchmark.events import make_sample, parts_of
+from qad.benchmark.events import copies, make_sample, parts_of
 from qad.benchmark.inputs import Arrays, Inputs
 from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, Study
@@ -218,6 +218,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         "n_train": n_train,
         "n_validation": n_held,
         "told": told,
+        "copies": {n: copies(p["test"]) for n, p in inputs.parts.items() if study.samples[n].weights == "resample"},
         "fingerprints": fingerprints,
         "fit_seconds": fit_seconds,
         "events_per_second": sum(map(len, scores.values())) / max(score_seconds, 1e-9),

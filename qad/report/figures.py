@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from qad.metrics import Roc, sic
-from qad.report.tables import Summary
+from qad.metrics.significance import FEWEST_BACKGROUND
+from qad.report.tables import Summary, copies_of
 
 #: Okabe and Ito's colours, told apart by everyone; quantum first.
 COLOURS = {"quantum": ["#d55e00", "#cc79a7"], "classical": ["#0072b2", "#56b4e9", "#009e73"], "control": ["#777777"],
@@ -57,7 +59,7 @@ def rejection_curves(summaries: Sequence[Summary]) -> go.Figure:
     grid = np.linspace(0.02, 1, 300)
     for s, style in zip(summaries, _styles(summaries), strict=True):
         fpr = np.mean([_on_grid(r.curve, grid) for r in s.rows], axis=0)
-        shown = fpr * s.rows[0].curve.n_background[-1] >= 10
+        shown = fpr * s.rows[0].curve.n_background[-1] >= 10 * copies_of(s.rows[0].run)
         figure.add_scatter(x=grid[shown].round(4), y=(1 / fpr[shown]).round(3), name=s.name, mode="lines", **style,
                            hovertemplate="ε<sub>s</sub> %{x:.2f}, 1/ε<sub>b</sub> %{y:.1f}")
     grid = np.linspace(0.02, 1, 100)
@@ -73,7 +75,7 @@ def sic_curves(summaries: Sequence[Summary]) -> go.Figure:
     """ε_s/√ε_b against ε_s, first seed, where at least 25 background events remain."""
     figure = go.Figure()
     for s, style in zip(summaries, _styles(summaries), strict=True):
-        x, y = sic(s.rows[0].curve)
+        x, y = sic(s.rows[0].curve, math.ceil(FEWEST_BACKGROUND * copies_of(s.rows[0].run)))
         pick = _thin(len(x))
         figure.add_scatter(x=x[pick].round(4), y=y[pick].round(4), name=s.name, mode="lines", **style,
                            hovertemplate="ε<sub>s</sub> %{x:.2f}, SIC %{y:.2f}")

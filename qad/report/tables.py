@@ -18,6 +18,7 @@ from qad.errors import InputError
 from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, roc, tpr_at_fpr
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
 from qad.metrics.ranking import FEWEST_BACKGROUND
+from qad.metrics.significance import FEWEST_BACKGROUND as FEWEST_FOR_SIC
 
 METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
 COST = ("parameters", "effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second", "shots")
@@ -73,7 +74,7 @@ class Summary:
     @property
     def least_rejection(self) -> float:
         """What is known of a rejection that is NaN: fewer than ten background events are left, so it is larger than this."""
-        return self.rows[0].curve.n_background[-1] / FEWEST_BACKGROUND
+        return self.rows[0].curve.n_background[-1] / math.ceil(FEWEST_BACKGROUND * copies_of(self.rows[0].run))
 
     def minus(self, other: Summary) -> Difference:
         """Paired difference of mean AUC over the seeds that both have; NaN if they were not given the same events."""
@@ -109,15 +110,21 @@ def seconds_per_epoch(run: Run) -> float | None:
     return float(np.median(seconds)) if seconds else None
 
 
-def metrics_of(curve: Roc) -> dict[str, float]:
-    """Every metric of one ROC curve; NaN where there are too few events."""
+def metrics_of(curve: Roc, copies: float = 1.0) -> dict[str, float]:
+    """Every metric of one ROC curve; NaN where there are too few events, ``copies`` of one counting as one."""
+    fewest = math.ceil(FEWEST_BACKGROUND * copies)
     return {
         "auc": curve.auc,
-        "rejection_03": rejection(curve, 0.3),
-        "rejection_05": rejection(curve, 0.5),
-        "max_sic": max_sic(curve),
-        **{f"tpr_1e{k}": tpr_at_fpr(curve, 10.0**-k) for k in (2, 3, 4, 5)},
+        "rejection_03": rejection(curve, 0.3, fewest),
+        "rejection_05": rejection(curve, 0.5, fewest),
+        "max_sic": max_sic(curve, math.ceil(FEWEST_FOR_SIC * copies)),
+        **{f"tpr_1e{k}": tpr_at_fpr(curve, 10.0**-k, fewest) for k in (2, 3, 4, 5)},
     }
+
+
+def copies_of(run: Run) -> float:
+    """Copies of an event among the background that a run was tested on; 1 where nothing was drawn by weight."""
+    return float((run.record.get("copies") or {}).get(run.train, 1.0))
 
 
 def rows_of(runs: Sequence[Run]) -> list[Row]:
@@ -137,7 +144,7 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
                 "detector": run.detector,
                 "kind": run.kind,
                 "seed": run.seed,
-                **metrics_of(curve),
+                **metrics_of(curve, copies_of(run)),
                 **{k: run.record.get(k) for k in COST},
                 "seconds_per_epoch": seconds_per_epoch(run),
                 "fingerprint": hashlib.sha256(events.encode()).hexdigest()[:16],

@@ -8,14 +8,16 @@ import pytest
 
 import qad
 from qad.benchmark import load_study, read_runs, run_study
-from qad.benchmark.events import resampled, within
+from qad.benchmark.events import copies, resampled, within
 from qad.benchmark.inputs import Inputs
 from qad.benchmark.study import DetectorSpec
 from qad.data import Sample
 from qad.detector import Detector
 from qad.errors import InputError
+from qad.metrics import roc
 from qad.report import write_report
 from qad.report.shifts import shifts_of
+from qad.report.tables import metrics_of
 
 
 class Weak(Detector):
@@ -169,8 +171,13 @@ def test_drawn_by_weight_copies_stay_together():
     origin = drawn.particles[:, 0, 0].astype(int) - 1
     assert heavy[origin].mean() == pytest.approx(0.75, abs=0.03)  # 9/(9 + 3)
     np.testing.assert_array_equal(drawn.extras["event"], origin)
+    k = np.bincount(origin)
+    assert copies(drawn) == pytest.approx((k**2).sum() / n)  # n over this is Kish's effective number of events
     parts = qad.split(drawn, {"train": 1000, "test": 1000}, 1)
     assert not set(parts["train"].extras["event"]) & set(parts["test"].extras["event"])
+    curve = roc(np.arange(2000.0), np.arange(2000.0) + 1500)
+    alone, thrice = metrics_of(curve), metrics_of(curve, 3.0)
+    assert alone["tpr_1e2"] > 0 and np.isnan(thrice["tpr_1e2"]) and alone["auc"] == thrice["auc"]
     with pytest.raises(InputError, match="not all positive"):
         resampled(replace(sample, weight=np.where(heavy, -1.0, 1.0)), 0)
     assert within(sample, {}).all()
