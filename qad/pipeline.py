@@ -25,12 +25,15 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
     """The representation chain that suits a detector which ``takes`` this kind of array, for jets or for events."""
     if "slots" in sample.meta and not sample.feature_names:
         if takes not in ("tabular", "objects"):
-            raise InputError(f"this detector takes {takes}; the sample holds events with objects: give a --representation")
+            raise InputError(f"this detector takes {takes}, which is made of jets; the sample holds events with objects: "
+                             "choose a detector that takes tabular or objects (see  qad detectors), or one jet of each event "
+                             "(qad.data.slots.object_of)")
         objects = [representations.get("objects")]
         return objects if takes == "objects" else [*objects, representations.get("flatten"), representations.get("standardise")]
     if "slots" in sample.meta or sample.feature_names:
         if takes != "tabular":
-            raise InputError(f"this detector takes {takes}; the sample holds events with features: give a --representation")
+            raise InputError(f"this detector takes {takes}; the sample holds events with features, a table: choose a detector "
+                             "that takes tabular (see  qad detectors), or name a --representation")
         columns = list(sample.feature_names)
         return [representations.get("event-features", columns=columns), representations.get("standardise")]
     if takes == "tabular":
@@ -41,6 +44,9 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
         return [representations.get("images")]
     if takes == "graph":
         return [representations.get("particle-graph")]
+    if takes == "objects":
+        raise InputError("this detector takes objects, events in slots such as `qad simulate level1` makes; the sample holds "
+                         "jets: choose a detector that takes image, graph, particles or tabular (see  qad detectors)")
     raise InputError(f"no default representation gives {takes}; name one with --representation")
 
 
@@ -61,6 +67,8 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
             "it is told labels; give events of signal (weak: the data) with --signal FILE (signal=)"))
     if systematics and not model.uses_twins:
         raise InputError(f"'{name}' makes no use of systematic twins; leave --systematic (systematics=) out")
+    if signal is not None and (said := unlike(sample.meta, signal.meta)):
+        raise InputError(f"background and signal have different {said}: that would tell them apart, not the physics")
     if progress is not None:
         model.progress = progress
     resumes = (checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
@@ -78,8 +86,6 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         steps.append(representations.get("flatten").fit(array))
         array = steps[-1].transform(array)
     if signal is not None:
-        if said := unlike(sample.meta, signal.meta):
-            raise InputError(f"background and signal have different {said}: that would tell them apart, not the physics")
         more = _through(steps, signal)
         model.fit(np.concatenate([array, more]), np.repeat([0, 1], [len(array), len(more)]))
     else:
@@ -129,6 +135,9 @@ def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None =
     """
     if out.suffix not in (".csv", ".npz"):
         raise InputError(f"{out}: expected a name that ends in .csv or .npz")
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; expected the folder of a model first, then the sample:  "
+                         "qad score MODEL FILE -o scores.csv")
     model = persistence.load(folder, classes)
     if not isinstance(model, Pipeline):
         raise InputError(f"{folder} holds a detector without a representation; score arrays with its anomaly_score in Python")

@@ -46,7 +46,8 @@ def fit(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the model.")],
     representation: Annotated[list[str], typer.Option("-r", "--representation", help="NAME or NAME:PARAMETER=VALUE,…; "
                               "several make a chain. [default: what suits the detector and the sample]")] = [],  # noqa: B006
-    parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE of the detector.")] = [],  # noqa: B006
+    parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE of the detector, such as epochs=20 or "
+                              "'hidden=[64, 64]', in quotes.")] = [],  # noqa: B006
     signal: Annotated[Path | None, typer.Option(help="Sample of signal (weak: the data), for detectors that are told labels.",
                                                 show_default=False)] = None,
     systematic: Annotated[list[str], typer.Option(help="NAME or NAME:PARAMETER=VALUE,…: a variation, for detectors that "
@@ -60,7 +61,7 @@ def fit(
 
     Example:  qad fit adversarial-autoencoder qcd.h5 --systematic jet-energy-scale:shift=0.05 -o robust
 
-    A killed training of an autoencoder goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
+    A killed training of a network goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
     the end). Encodings, ansätze and optimisers stand in docs/engine.md; a wrong name prints all that there are.
     """
     from qad import pipeline, representations

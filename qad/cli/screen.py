@@ -100,7 +100,7 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"expected NAME=VALUE, got '{pair}'")
+            raise InputError(f"expected NAME=VALUE, such as epochs=20; got '{pair}'")
         try:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError:
