@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -57,10 +58,14 @@ class SampleSpec(_Strict):
             raise ValueError("a simulated sample needs its number of events 'n'")
         if self.simulate and self.process is None:
             raise ValueError("a simulated sample needs a 'process'")
-        for name, (low, high) in self.cuts.items():
-            if not (-math.inf if low is None else low) < (math.inf if high is None else high):
-                raise ValueError(f"cuts: {name}: expected [low, high], low < high, null for no bound; got [{low}, {high}]")
+        _check_windows("cuts", self.cuts)
         return self
+
+
+def _check_windows(what: str, windows: Mapping[str, tuple[float | None, float | None]]) -> None:
+    for name, (low, high) in windows.items():
+        if not (-math.inf if low is None else low) < (math.inf if high is None else high):
+            raise ValueError(f"{what}: {name}: expected [low, high], low < high, null for no bound; got [{low}, {high}]")
 
 
 class Split(_Strict):
@@ -107,6 +112,11 @@ class Told(_Strict):
     number: Annotated[int, Field(ge=0)] | None = None
     reference: Annotated[float, Field(gt=0, lt=1)] | None = None
     region: dict[str, tuple[float | None, float | None]] | None = None
+
+    @model_validator(mode="after")
+    def _windows(self) -> Told:
+        _check_windows("region", self.region or {})
+        return self
 
     @property
     def signals(self) -> list[str]:
@@ -242,6 +252,23 @@ class Study(_Strict):
         return found
 
 
+def _told(error: ValidationError, content: dict[str, Any]) -> str:
+    """The first thing that is wrong, a misspelt word before what is missing for its sake."""
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    loc = [str(p) for p in first["loc"]]
+    if loc[:1] == ["detectors"] and len(loc) > 1:
+        given = content["detectors"][int(loc[1])]
+        if isinstance(given, dict) and isinstance(given.get("use"), str):
+            loc[:2] = [f"detector '{given.get('name', given['use'])}'"]
+    where = ".".join(loc) or "the file"
+    if first["type"] != "extra_forbidden":
+        return f"at {where}: {first['msg'].removeprefix('Value error, ')}"
+    kinds = {"samples": SampleSpec, "split": Split, "representations": RepresentationSpec, "detectors": DetectorSpec}
+    cls = Told if "told" in loc[:-1] else kinds.get(str(first["loc"][0]), Study) if len(loc) > 1 else Study
+    hint = " (settings of the detector itself go under  params: {…})" if cls is DetectorSpec else ""
+    return f"at {'.'.join(loc[:-1]) or 'the file'}: {did_you_mean(loc[-1], cls.model_fields, 'word')}{hint}"
+
+
 def studies() -> list[str]:
     """Names of the studies that come with the package."""
     return sorted(f.stem for f in SHIPPED.glob("*.yaml"))
@@ -267,9 +294,7 @@ def load_study(name: str | Path) -> Study:
     try:
         study = Study(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"]) or "the file"
-        raise InputError(f"study {path}: at {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise InputError(f"study {path}: {_told(error, content)}") from None
     if path.parent != SHIPPED and str(path.parent.resolve()) not in sys.path:
         sys.path.append(str(path.parent.resolve()))  # module:Class finds what lies beside the study
     study.check()

@@ -48,11 +48,14 @@ def benchmark(
     Started again after a kill it does the rest and nothing twice.
     """
     from qad.benchmark import load_study, run_study
+    from qad.benchmark.runs import read_study_record
 
     chosen = load_study(study)
     with resumable(), progress("") as bar:
         screen = _Screen(bar)
         root = run_study(chosen, runs, data_folder, workers=workers, reporter=screen)
+    for left in read_study_record(root)["skipped"]:
+        print(f"qad: note: left out: {left['detector']} on {left['representation']}: {left['reason']}", file=sys.stderr)
     for failure in screen.failures:
         print(f"qad: failed: {failure}", file=sys.stderr)
     if report:

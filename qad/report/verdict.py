@@ -56,7 +56,7 @@ def judge(summaries: Sequence[Summary], missing: int = 0) -> Verdict:
 
 def _headline(summaries: Sequence[Summary], winners: dict[tuple[str, str], set[str]], missing: int) -> str:
     if missing:
-        return f"Undecided: {missing} of the study's models are missing; the same command trains them."
+        return f"Undecided: {missing} of the study's models are missing; the same command trains them or says why not."
     if not any(s.kind in JUDGED for s in summaries):
         return "Undecided: the study holds controls only."
     for train, signal in directions(summaries):

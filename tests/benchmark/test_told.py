@@ -122,6 +122,9 @@ def test_fewer_signal_events_are_part_of_more_and_regions_are_cuts(write_study, 
     ({"use": f"{ME}:Weak", "told": {"signal": "top"}}, "expected one of  reference"),
     ({"use": f"{ME}:Supervised", "told": {"signal": "top", "reference": 0.5}}, "are for weak supervision"),
     ({"use": f"{ME}:Supervised", "told": {"signal": "tpo"}}, "did you mean 'top'"),
+    ({"use": f"{ME}:Weak", "name": "w", "told": {"signals": "top"}}, "detector 'w'.told: unknown word 'signals'; did you mean"),
+    ({"use": "pca", "epochs": 2}, "at detector 'pca': unknown word 'epochs'.* go under  params"),
+    ({"use": f"{ME}:Weak", "told": {"signal": "top", "region": {"m": [5, 2]}}}, "region: m: expected .low, high., low < high"),
     ({"use": f"{ME}:Supervised", "told": {"signal": "top"}, "kind": "control"}, "no control may be told labels"),
 ])
 def test_senseless_studies_are_one_sentence(write_study, toy_files, detector, sentence):
