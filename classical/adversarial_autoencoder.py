@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -69,15 +69,10 @@ class AdversarialAutoencoder(NeuralDetector):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        for name in ("hidden", "adversary"):
-            sizes = getattr(self, name)
-            if isinstance(sizes, int | str) or any(h < 1 for h in sizes):
-                raise InputError(f"{name}={sizes!r}: expected a list of positive layer sizes, such as [32, 16]")
-        for name, least in (("alpha", "from 0"), ("smear", "above 0")):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < np.inf or (
-                    name == "smear" and value == 0):
-                raise InputError(f"{name}={value!r}: expected a number {least}")
+        settings.sizes("hidden", self.hidden, "[32, 16]")
+        settings.sizes("adversary", self.adversary, "[32, 32]")
+        settings.number("alpha", self.alpha)
+        settings.number("smear", self.smear, above=True)
 
     def _fit_twins(self, X: np.ndarray, validation: np.ndarray | None, twins: dict[str, np.ndarray]) -> None:
         self._check_settings()

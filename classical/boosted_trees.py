@@ -6,8 +6,8 @@ import numpy as np
 from numba import njit
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from qad import settings
 from qad.detector import Detector
-from qad.errors import InputError
 
 #: Events that go down a tree together: they and the tree fit into a processor's cache.
 BLOCK = 2048
@@ -53,14 +53,11 @@ class BoostedTrees(Detector):
 
     def _check_settings(self) -> None:
         for name, least in {"n_trees": 1, "max_leaf_nodes": 2, "patience": 1, "n_members": 1, "random_state": 0}.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name}={value!r}: expected a whole number from {least}")
-        if not self.learning_rate > 0 or self.l2_regularization < 0:
-            raise InputError("expected learning_rate > 0 and l2_regularization >= 0, got "
-                             f"{self.learning_rate} and {self.l2_regularization}")
-        if not 0 <= self.validation_fraction < 1:
-            raise InputError(f"validation_fraction={self.validation_fraction}: expected a share of events from 0 to below 1")
+            settings.whole(name, getattr(self, name), least)
+        settings.number("learning_rate", self.learning_rate, above=True)
+        settings.number("l2_regularization", self.l2_regularization)
+        settings.share("validation_fraction", self.validation_fraction)
+        settings.flag("balanced", self.balanced)
 
     def _fit_labelled(self, X: np.ndarray, y: np.ndarray) -> None:
         self._check_settings()

@@ -72,7 +72,7 @@ class ConvAutoencoder(NeuralDetector):
     @property
     def chunk(self) -> int:
         """Events at a time. On a CPU few: convolutions in float64 are faster where a layer of them fits in the cache."""
-        numbers = 2**17 if networks.device(self.device).type == "cpu" else 2**27
+        numbers = 2**27 if self.device != "cpu" and torch.cuda.is_available() else 2**17
         return max(1, numbers // (max(self.channels) * math.prod(self.shape_in_)))
 
     def _check_settings(self) -> None:
@@ -105,7 +105,7 @@ class ConvAutoencoder(NeuralDetector):
                         ACTIVATIONS[self.activation], self.shape_in_, self.random_state)
 
     def _prepare(self, network: nn.Module, data: tuple[torch.Tensor, ...]) -> None:
-        size = data[0].double().square().mean().sqrt()
+        size = (sum(part.double().square().sum() for part in data[0].split(4096)) / data[0].numel()).sqrt()
         if not size > 0:
             raise InputError(f"{type(self).__name__}: all training images are black; look at what the representation gave")
         network.scale.fill_(size)

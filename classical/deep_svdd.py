@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from qad import networks
-from qad.errors import InputError, NotConvergedWarning
+from qad import networks, settings
+from qad.errors import NotConvergedWarning
 from qad.neural import NeuralDetector
 
 
@@ -46,10 +46,8 @@ class DeepSVDD(NeuralDetector):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        if isinstance(self.hidden, int | str) or any(h < 1 for h in self.hidden):
-            raise InputError(f"hidden={self.hidden!r}: expected a list of positive layer sizes, such as [64, 32]")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay={self.weight_decay}: expected 0 or more")
+        settings.sizes("hidden", self.hidden, "[64, 32]")
+        settings.number("weight_decay", self.weight_decay)
 
     def _network(self) -> nn.Module:
         with networks.seeded(self.random_state):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -46,12 +46,10 @@ class DenseAutoencoder(NeuralDetector):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        if isinstance(self.hidden, int | str) or any(h < 1 for h in self.hidden):
-            raise InputError(f"hidden={self.hidden!r}: expected a list of positive layer sizes, such as [32, 16]")
+        settings.sizes("hidden", self.hidden, "[32, 16]")
+        settings.number("kl_weight", self.kl_weight)
         if self.score_as not in SCORES:
             raise InputError(f"score_as={self.score_as!r}: expected one of {', '.join(SCORES)}")
-        if not self.kl_weight >= 0:
-            raise InputError(f"kl_weight={self.kl_weight}: expected 0 or more")
 
     def _network(self) -> nn.Module:
         sizes = [self.n_features_in_, *self.hidden, self.latent]

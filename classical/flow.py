@@ -12,7 +12,7 @@ import torch
 import zuko
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -69,11 +69,10 @@ class Flow(NeuralDetector):
         super()._check_settings()
         if self.architecture not in ARCHITECTURES:
             raise InputError(f"architecture={self.architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
-        if isinstance(self.hidden, int | str) or not self.hidden or any(h < 1 for h in self.hidden):
-            raise InputError(f"hidden={self.hidden!r}: expected a list of positive layer sizes, such as [64, 64]")
-        if not self.bound > 0 or not self.smear >= 0 or not self.weight_decay >= 0:
-            raise InputError(f"expected bound > 0, smear >= 0 and weight_decay >= 0, got {self.bound}, {self.smear} and "
-                             f"{self.weight_decay}")
+        settings.sizes("hidden", self.hidden, "[64, 64]", empty=False)
+        settings.number("bound", self.bound, above=True)
+        settings.number("smear", self.smear)
+        settings.number("weight_decay", self.weight_decay)
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         exact = X.astype(np.float64)

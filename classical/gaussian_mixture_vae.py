@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from classical.variational_autoencoder import LIMIT, Bottleneck, VariationalAutoencoder, gaussian_divergence
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 
 
@@ -67,8 +67,7 @@ class GaussianMixtureVAE(VariationalAutoencoder):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        if isinstance(self.balance, bool) or not isinstance(self.balance, int | float | np.number) or not self.balance >= 0:
-            raise InputError(f"balance={self.balance!r}: expected a number from 0")
+        settings.number("balance", self.balance)
 
     def _check_score(self) -> None:
         super()._check_score()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 from qad.representations.graphs import EDGE_COLUMNS, NODE_COLUMNS, edge_features, edge_mask
@@ -67,8 +67,9 @@ class GraphAutoencoder(NeuralDetector):
         if self.score_as not in SCORES:
             raise InputError(f"score_as={self.score_as!r}: expected one of {', '.join(SCORES)}")
         weights = self.node_weight, self.edge_weight
-        numbers = all(isinstance(w, int | float | np.number) and not isinstance(w, bool) and 0 <= w < np.inf for w in weights)
-        if not numbers or not any(weights):
+        settings.number("node_weight", self.node_weight)
+        settings.number("edge_weight", self.edge_weight)
+        if not any(weights):
             raise InputError(f"node_weight={weights[0]!r}, edge_weight={weights[1]!r}: expected numbers from 0, not both 0")
 
     def _network(self) -> nn.Module:

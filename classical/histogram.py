@@ -15,8 +15,9 @@ class Histogram(Detector):
 
     Each bin counts its events and ``smoothing`` more, divided by its width. log p_i is interpolated between the centres of
     the bins and flat in the outer halves of the first and the last. Beyond the range of the training events it falls
-    linearly, to that of an empty bin, or by 1 at least, within the width of the last bin, and on at that slope: the score
-    grows outside, at every distance. Each p_i is normalised on the whole axis. In nats, for densities in 1/(unit of column).
+    linearly, to that of an empty bin as wide as the widest, or by 1 at least, within the width of the last bin, and on at
+    that slope: the score grows outside, at every distance. Each p_i is normalised on the whole axis. In nats, for densities
+    in 1/(unit of column).
 
     bins       "equal-population" ("dynamic" in the paper) or "equal-width" ("static")
     n_bins     bins of a column; None: √n of n training events. Fewer where a column has not as many distinct values

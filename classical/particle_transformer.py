@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -80,11 +80,9 @@ class ParticleTransformer(NeuralDetector):
         if self.width % self.heads:
             raise InputError(f"width={self.width}: expected a multiple of heads={self.heads}")
         for name in ("embedding", "pair_embedding"):
-            sizes = getattr(self, name)
-            if isinstance(sizes, int | str) or any(s < 1 for s in sizes):
-                raise InputError(f"{name}={sizes!r}: expected a list of positive layer sizes, such as [64]")
-        if not 0 <= self.validation_fraction < 1:
-            raise InputError(f"validation_fraction={self.validation_fraction}: expected a share of events from 0 to below 1")
+            settings.sizes(name, getattr(self, name), "[64]")
+        settings.share("validation_fraction", self.validation_fraction)
+        settings.flag("balanced", self.balanced)
 
     def _fit_labelled(self, X: np.ndarray, y: np.ndarray) -> None:
         self._check_settings()

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from classical.flow import Flow
-from qad import networks
+from qad import networks, registry, settings
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -95,10 +95,11 @@ class VariationalAutoencoder(NeuralDetector):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        if isinstance(self.hidden, int | str) or any(h < 1 for h in self.hidden):
-            raise InputError(f"hidden={self.hidden!r}: expected a list of positive layer sizes, such as [32, 16]")
-        if isinstance(self.beta, bool) or not isinstance(self.beta, int | float | np.number) or not 0 <= self.beta < np.inf:
-            raise InputError(f"beta={self.beta!r}: expected a number from 0")
+        settings.sizes("hidden", self.hidden, "[32, 16]")
+        settings.number("beta", self.beta)
+        if not isinstance(self.density, Mapping | None):
+            raise InputError(f"density={self.density!r}: expected settings of the flow, such as {{'epochs': 20}}")
+        self._flow()
         self._check_score()
 
     def _check_score(self) -> None:
@@ -161,7 +162,8 @@ class VariationalAutoencoder(NeuralDetector):
             vars(self).pop("density_", None)  # of an earlier fit
 
     def _flow(self) -> Flow:
-        return Flow(**{"device": self.device, "random_state": self.random_state, **(self.density or {})})
+        given = {"device": self.device, "random_state": self.random_state, **(self.density or {})}
+        return registry.construct("detector", "flow", Flow, given)
 
     def _describe(self, X: np.ndarray, means: np.ndarray) -> dict[str, Any]:
         """What ``diagnostics_`` says of the training events."""

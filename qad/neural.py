@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from qad import networks
+from qad import networks, settings
 from qad.detector import Detector
 from qad.errors import InputError
 from qad.training import PRECISIONS, checkpoint_of, train
@@ -53,6 +56,14 @@ class NeuralDetector(Detector):
         self.checkpoint = checkpoint
         self.random_state = random_state
 
+    def fit(self, X: ArrayLike, y: Any = None, *, validation: ArrayLike | None = None,
+            twins: Mapping[str, ArrayLike] | None = None) -> NeuralDetector:
+        """As every detector; the checkpoint is deleted when all is fitted."""
+        super().fit(X, y, validation=validation, twins=twins)
+        if self.checkpoint is not None:
+            Path(self.checkpoint).unlink(missing_ok=True)
+        return self
+
     def _network(self) -> nn.Module:
         """The untrained network for events of ``n_features_in_`` columns or of ``shape_in_``, weights from ``random_state``."""
         raise NotImplementedError
@@ -72,12 +83,8 @@ class NeuralDetector(Detector):
     def _check_settings(self) -> None:
         """Raises :class:`InputError`; a subclass adds its own and calls this."""
         for name, least in self.whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name}={value!r}: expected a whole number from {least}")
-        rate = self.learning_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not rate > 0:
-            raise InputError(f"learning_rate={rate!r}: expected a number above 0")
+            settings.whole(name, getattr(self, name), least)
+        settings.number("learning_rate", self.learning_rate, above=True)
         if self.precision not in PRECISIONS:
             raise InputError(f"precision={self.precision!r}: expected one of {', '.join(PRECISIONS)}")
 
@@ -120,8 +127,6 @@ class NeuralDetector(Detector):
                         buffers=[b for b in network.buffers() if b.is_floating_point()], generator=noise, clip=self.clip,
                         precision=self.precision, validation=None if held is None else lambda: mean_loss(held),
                         checkpoint=checkpoint_of(self, *arrays), progress=self.progress)
-        if self.checkpoint is not None:
-            Path(self.checkpoint).unlink(missing_ok=True)
         with torch.no_grad():
             after = float(mean_loss(judged))
         network.train(False)
@@ -133,15 +138,18 @@ class NeuralDetector(Detector):
     def _each(self, X: np.ndarray, what: Any) -> np.ndarray:
         """``what(network, batch)`` of all events, a chunk at a time."""
         here = next(self.network_.parameters()).device
+        found = []
         with torch.no_grad():
-            parts = [what(self.network_, _one(tuple(t.to(here) for t in parts))).cpu()
-                     for parts in zip(*(t.split(self.chunk) for t in self._tensors(X, torch.float64)), strict=True)]
-        return torch.cat(parts).numpy()
+            for i in range(0, len(X), self.chunk):  # so many at a time in float64, not all
+                tensors = self._tensors(X[i : i + self.chunk], torch.float64)
+                found.append(what(self.network_, _one(tuple(t.to(here) for t in tensors))).cpu())
+        return torch.cat(found).numpy()
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         return self._each(X, self._event_scores)
 
     def get_state(self) -> dict[str, Any]:
+        check_is_fitted(self)
         state = super().get_state()
         return {**{f"network.{k}": v for k, v in networks.state_arrays(state.pop("network_")).items()}, **state}
 
@@ -149,6 +157,7 @@ class NeuralDetector(Detector):
         weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
         super().set_state(state)
         self.network_ = self._network().double().train(False)
+        self.device_ = "cpu"
         networks.load_arrays(self.network_, weights)
 
 

@@ -143,7 +143,7 @@ def load_notes(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "model.json"
     try:
         notes = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} holds no model: expected model.json, which `qad fit` writes") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged: {error}") from None

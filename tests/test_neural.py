@@ -86,9 +86,9 @@ READ = training._Progress.read
 
 
 def _read_without_generator(progress, source):
-    generator, progress.generator = progress.generator, None
+    begun = progress.generator.get_state()
     READ(progress, source)
-    progress.generator = generator
+    progress.generator.set_state(begun)
 
 
 def test_untrained_is_what_training_begins_with():

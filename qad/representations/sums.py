@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
+from qad.data.derived import JET, MET
 from qad.data.sample import Sample
 from qad.errors import InputError
 from qad.representations.base import Representation
@@ -28,7 +27,7 @@ class ObjectSums(Representation):
             raise InputError("ObjectSums takes events with objects in slots, such as `qad simulate level1` makes")
         slots = np.array(X.meta["slots"])
         pt = X.particles[..., 0].astype(np.float64)
-        met, jets = slots == "met", np.array([re.fullmatch(r"jet|[jb]\d*", slot) is not None for slot in slots])
+        met, jets = (np.array([kind.fullmatch(slot) is not None for slot in slots]) for kind in (MET, JET))
         return np.stack([pt[:, met].sum(1), pt[:, jets].sum(1), pt.sum(1), (pt**2).sum(1), pt.max(1),
                          (pt[:, ~met] > 0).sum(1)], axis=1)
 
