@@ -272,9 +272,9 @@ def test_a_mistake_is_one_sentence(jets, command, piece, in_process):
 
 
 def test_what_nobody_foresaw_is_one_sentence_too(jets):
-    done = qad("fit", "dense-autoencoder", jets / "qcd.h5", "-p", "hidden=abc", "-o", jets / "m")
+    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=abc", "-o", jets / "m")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "QAD_TRACEBACK=1" in done.stderr
-    done = qad("fit", "dense-autoencoder", jets / "qcd.h5", "-p", "hidden=abc", "-o", jets / "m", env={"QAD_TRACEBACK": "1"})
+    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=abc", "-o", jets / "m", env={"QAD_TRACEBACK": "1"})
     assert "Traceback" in done.stderr
 
 

@@ -52,7 +52,7 @@ def test_pairings_that_make_no_sense_have_a_reason(write_study):
         ({"samples": {"qcd": {"file": "a.h5", "cuts": {"met": [5]}}}}, "at samples.qcd.cuts.met"),
         ({"samples": {"qcd": {"file": "a.h5", "cuts": {"met": ["a", 5]}}}}, "at samples.qcd.cuts.met"),
         ({"name": "../../etc"}, "at name"),
-        ({"colour": "red"}, "at colour"),
+        ({"colour": "red"}, "at the file: unknown word 'colour'"),
     ],
 )
 def test_mistakes_are_one_sentence(write_study, changes, sentence):

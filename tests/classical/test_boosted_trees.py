@@ -99,8 +99,8 @@ def test_data_like_the_reference_find_nothing():
 
 @pytest.mark.parametrize(("settings", "sentence"), [
     ({"n_members": 0}, "n_members=0: expected a whole number from 1"), ({"n_trees": True}, "n_trees=True"),
-    ({"max_leaf_nodes": 1}, "from 2"), ({"learning_rate": 0}, "learning_rate > 0"),
-    ({"validation_fraction": 1.0}, "below 1"), ({"l2_regularization": -1}, "l2_regularization >= 0")])
+    ({"max_leaf_nodes": 1}, "from 2"), ({"learning_rate": 0}, "learning_rate=0: expected a number above 0"),
+    ({"validation_fraction": 1.0}, "below 1"), ({"l2_regularization": -1}, "l2_regularization=-1: expected a number from 0")])
 def test_settings_are_checked(settings, sentence):
     X, y = events(50)
     with pytest.raises(InputError, match=sentence):

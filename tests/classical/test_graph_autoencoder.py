@@ -111,9 +111,9 @@ def test_training_learns_both(fitted):
 
 @pytest.mark.parametrize(("params", "sentence"), [
     ({"score_as": "energy"}, "expected one of reconstruction, node, edge, latent"),
-    ({"node_weight": -1}, "expected numbers from 0"),
+    ({"node_weight": -1}, "expected a number from 0"),
     ({"node_weight": 0, "edge_weight": 0}, "not both 0"),
-    ({"edge_weight": float("nan")}, "expected numbers from 0"),
+    ({"edge_weight": float("nan")}, "expected a number from 0"),
     ({"latent": 0}, "latent=0: expected a whole number from 1"),
     ({"branches": 0}, "branches=0: expected a whole number from 1"),
 ])
