@@ -9,7 +9,7 @@ benchmark: $(VENV)/installed
 	$(BIN)/qad benchmark quick
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
