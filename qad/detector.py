@@ -50,6 +50,11 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
     #: Told the epochs done and planned while it is fitted; set on an instance.
     progress: Callable[[int, int], None] | None = None
 
+    @property
+    def resumable(self) -> bool:
+        """Whether a killed training can go on from a file named by its setting ``checkpoint``."""
+        return "checkpoint" in self.get_params()
+
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         raise NotImplementedError
 

@@ -71,8 +71,7 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         raise InputError(f"background and signal have different {said}: that would tell them apart, not the physics")
     if progress is not None:
         model.progress = progress
-    resumes = (checkpoint is not None and "checkpoint" in model.get_params() and model.checkpoint is None
-               and getattr(model, "resumable", True))
+    resumes = checkpoint is not None and model.resumable and model.checkpoint is None
     if resumes:
         model.checkpoint = str(checkpoint)
     steps = list(chain) or suited(model.takes, sample)

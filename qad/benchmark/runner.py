@@ -190,7 +190,7 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     model = detector.get(cell.spec.use, **params)
     few = (cell.spec.events, 0 if cell.spec.events is None else cell.seed)
     arrays = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
-    resumes = "checkpoint" in model.get_params() and "checkpoint" not in params and getattr(model, "resumable", True)
+    resumes = model.resumable and "checkpoint" not in params
     if resumes:  # a kill in the middle of a long training loses seconds, not hours
         cell.path.parent.mkdir(parents=True, exist_ok=True)
         model.checkpoint = str(cell.path.with_name(f".{cell.path.name}.checkpoint"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qad import networks
+from qad import networks, settings
 from qad.detector import Detector
 from qad.errors import InputError
 from qad.quantum import ansatze, encodings, engine
@@ -99,9 +99,7 @@ class HybridAutoencoder(Detector):
     def _check_settings(self) -> None:
         whole = {"qubits": 2, "latent": 1, "epochs": 0, "batch_size": 1, "patience": 1, "random_state": 0}
         for name, least in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"{name}={value!r}: expected a whole number from {least}")
+            settings.whole(name, getattr(self, name), least)
         for name in ("beta", "learning_rate"):
             if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float | np.number):
                 raise InputError(f"{name}={getattr(self, name)!r}: expected a number")
