@@ -65,6 +65,9 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         raise InputError(f"'{name}' is {model.kind}: " + (
             "it is told no labels; leave --signal (signal=) out" if signal is not None else
             "it is told labels; give events of signal (weak: the data) with --signal FILE (signal=)"))
+    if len(sample) < 2:
+        raise InputError(f"'{name}' cannot be fitted on {len(sample)} event{'s' * (len(sample) != 1)}; give a sample of "
+                         "background with many")
     if systematics and not model.uses_twins:
         raise InputError(f"'{name}' makes no use of systematic twins; leave --systematic (systematics=) out")
     if signal is not None and (said := unlike(sample.meta, signal.meta)):

@@ -271,6 +271,12 @@ def test_a_mistake_is_one_sentence(jets, command, piece, in_process):
     assert (jets / "qcd.h5").read_bytes() == raw
 
 
+def test_a_single_event_is_one_sentence(jets):
+    toy_jets(1, 3).save(jets / "one.h5")
+    done = qad("fit", "flow", jets / "one.h5", "-o", jets / "m")
+    assert done.returncode == 2 and "cannot be fitted on 1 event;" in done.stderr
+
+
 def test_what_nobody_foresaw_is_one_sentence_too(jets):
     done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=abc", "-o", jets / "m")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "QAD_TRACEBACK=1" in done.stderr
