@@ -155,3 +155,16 @@ def test_several_tensors_are_cut_alike_and_gradients_clipped():
         train([w], loss, data=(x, x[:5]), epochs=1, learning_rate=0.1)
     with pytest.raises(InputError, match="precision='half'"):
         train([w], loss, epochs=1, learning_rate=0.1, precision="half")
+
+
+def test_the_best_epoch_has_its_own_buffers():
+    """Running means belong to the weights they were learnt with, not to the last epoch's."""
+    w, seen = weights(), torch.zeros(1)
+
+    def loss(_):
+        seen.add_(1)
+        return parabola(w) * (1 if seen < 4 else 100)  # worse from the fourth epoch on
+
+    history = train([w], loss, epochs=6, learning_rate=0.1, patience=10, buffers=[seen],
+                    validation=lambda: parabola(w) + seen**2 / 9)
+    assert history.best_epoch < 5 and seen.item() == history.best_epoch + 1

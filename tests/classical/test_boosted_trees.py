@@ -125,3 +125,10 @@ def test_published_signal_region(published):
     signal = test[:, 5] == 1
     assert auc(score[~signal], score[signal]) > 0.93
     assert max_sic(roc(score[~signal], score[signal])) > 7
+
+
+def test_inliers_are_those_of_the_background():
+    rng = np.random.default_rng(0)
+    X, y = np.r_[rng.normal(0, 1, (300, 2)), rng.normal(2, 1, (300, 2))], np.repeat([0, 1], 300)
+    fitted = BoostedTrees(n_trees=20).fit(X, y)
+    assert fitted.offset_ == np.quantile(-fitted.anomaly_score(X[:300]), 0.01)
