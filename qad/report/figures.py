@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from qad.metrics import Roc, sic
 from qad.metrics.significance import FEWEST_BACKGROUND
+from qad.report.convergence import Convergence, curves_of
 from qad.report.tables import Summary, copies_of
 
 #: Okabe and Ito's colours, told apart by everyone; quantum first.
@@ -29,6 +31,9 @@ LAYOUT = {
     "height": 600,
 }
 AXIS = {"gridcolor": "rgba(128,128,128,.25)", "zeroline": False, "linecolor": "rgba(128,128,128,.6)", "showline": True}
+
+#: Largest over smallest from which a panel of a training is drawn logarithmically.
+STEEP = 30
 
 
 def _styles(summaries: Sequence[Summary], shown_controls: int = 3) -> list[dict]:
@@ -118,4 +123,41 @@ def cost_against_quality(summaries: Sequence[Summary]) -> go.Figure:
     figure.update_layout(**LAYOUT)
     figure.update_xaxes(title="training time [s]", type="log", **AXIS)
     figure.update_yaxes(title="AUC", **AXIS)
+    return figure
+
+
+#: Whose a line of a training is: its colour and dash.
+WHOSE = {"data": ("#0072b2", "solid"), "model": ("#d55e00", "solid"), "latent chain": ("#cc79a7", "solid"),
+         "training": ("#0072b2", "solid"), "validation": ("#d55e00", "solid")}
+
+
+def training_curves(found: Convergence) -> go.Figure | None:
+    """What an energy model noted of each epoch, a panel for each kind of note, a thin line per seed; None without notes."""
+    panels = curves_of(found)
+    if not panels:
+        return None
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.045)
+    named: set[str] = set()
+    for column, (title, curves) in enumerate(panels.items(), 1):
+        at = {"row": 1, "col": column}
+        for curve in curves:
+            colour, dash = WHOSE[curve.whose]
+            figure.add_scatter(x=curve.epochs, y=[float(f"{v:.4g}") for v in curve.values], mode="lines+markers", opacity=0.8,
+                               name=curve.whose, legendgroup=curve.whose, showlegend=curve.whose not in named,
+                               line={"color": colour, "dash": dash, "width": 1},
+                               marker={"color": colour, "size": [8 if e == curve.kept else 0 for e in curve.epochs]},
+                               hovertemplate=f"seed {curve.seed}, epoch %{{x}}: %{{y:.4g}}", **at)
+            named.add(curve.whose)
+        values = [v for curve in curves for v in curve.values]
+        steep = min(values) > 0 and max(values) > STEEP * min(values)
+        figure.update_yaxes(type="log" if steep else "linear", **AXIS, **at)
+        if math.isfinite(level := found.reference(title)) and (level > 0 or not steep):
+            figure.add_hline(y=level, line={"color": "#888888", "dash": "dot", "width": 1}, **at)
+        if found.warm_up:
+            figure.add_vrect(x0=0.5, x1=found.warm_up + 0.5, fillcolor="#888888", opacity=0.15, line_width=0, **at)
+    above = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.18, "yanchor": "bottom", "font": {"size": 11}}
+    figure.update_layout(**{**LAYOUT, "height": 250, "legend": above,
+                            "margin": {"l": 40, "r": 10, "t": 60, "b": 40}})
+    figure.update_annotations(font_size=12)
+    figure.update_xaxes(title={"text": "epoch", "standoff": 4}, **AXIS)
     return figure

@@ -14,6 +14,7 @@ from qad.detector import KINDS
 from qad.errors import InputError, did_you_mean
 from qad.metrics import max_sic, rejection
 from qad.metrics.intervals import bootstrap_metric
+from qad.report.convergence import mark
 from qad.report.tables import Replicas, Summary, read_rows, summarise
 from qad.report.verdict import directions, judge
 
@@ -129,8 +130,10 @@ def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], p
         cost = {id(r.run): r.run.record for s in here for r in s.rows}.values()
         speed = sum(c["events_per_second"] for c in cost) / len(cost)
         sizes = sorted({c["parameters"] for c in cost if c.get("parameters") is not None})
+        said = mark(r.run for s in here for r in s.rows)
+        called = f"{here[0].name} [{said}]" if said else here[0].name
         lines.append(_line([
-            here[0].name, *cells, "–" if least is None else _value(least, metric)[0], here[0].kind,
+            called, *cells, "–" if least is None else _value(least, metric)[0], here[0].kind,
             "–".join(f"{n:,}" for n in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "–",
             f"{sum(c['fit_seconds'] for c in cost) / len(cost):.2f}",
             f"{float(f'{speed:.3g}'):,.0f}",

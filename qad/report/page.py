@@ -16,9 +16,14 @@ from qad.detector import LABELLED
 from qad.errors import InputError
 from qad.persistence import atomic_write
 from qad.report import figures
+from qad.report.convergence import HEADS, Convergence, converged, energy_models, mark, problems_of
+from qad.report.convergence import table_of as convergence_table
 from qad.report.shifts import Shift, shifts_csv, shifts_of, table_of
 from qad.report.tables import Summary, read_rows, results_csv, summarise
 from qad.report.verdict import NEEDED, Verdict, directions, judge
+
+#: Pictures of trainings that the page shows without being asked.
+FEW = 3
 
 
 def write_report(runs: str | Path) -> tuple[Path, Verdict]:
@@ -64,6 +69,7 @@ def _table(here: list[Summary]) -> list[dict[str, Any]]:
         difference = "" if d is None else f"{d.value:+.4f} ± {_number(d.error, 4)}"
         table.append({
             "detector": s.detector,
+            "mark": s.mark,
             "representation": s.representation,
             "kind": s.kind,
             "auc": _with_sd(s, "auc", 4),
@@ -96,9 +102,11 @@ def both_directions(summaries: list[Summary]) -> list[dict[str, Any]]:
         row = table.setdefault((s.detector, s.representation), {"detector": s.detector, "representation": s.representation,
                                                                 "kind": s.kind, "auc": {}})
         row["auc"][s.train, s.signal] = s.mean["auc"]
+        row.setdefault("runs", []).extend(r.run for r in s.rows)
     for row in table.values():
         row["cells"] = [_number(row["auc"].get(p, math.nan), 4) for p in pairs]
         row["worst"] = min(row["auc"].values())
+        row["mark"] = mark(row["runs"])
     return sorted(table.values(), key=lambda r: -r["worst"])
 
 
@@ -112,6 +120,23 @@ def oracle(here: list[Summary]) -> str:
     side = "high" if best.mean["auc"] >= 0.5 else "low"
     return (f"For orientation: the best cut on one feature, with feature and side chosen by looking at the labels, is "
             f"{best.detector.removesuffix('-high')}, {side}: AUC {max(best.mean['auc'], 1 - best.mean['auc']):.4f}.")
+
+
+def convergence(found: Sequence[Convergence]) -> dict[str, Any]:
+    """What the page says of energy models; their pictures stand open only if they are few."""
+    runs = [r for c in found for r in c.runs]
+    parts = []
+    for train in dict.fromkeys(c.train for c in found):
+        here = [c for c in found if c.train == train]
+        drawn = [(c.name, mark(c.runs), figure) for c in here if (figure := figures.training_curves(c)) is not None]
+        parts.append({
+            "train": train,
+            "rows": convergence_table(found, train),
+            "problems": [(c.name, seeds, what) for c in here for seeds, what in problems_of(c)],
+            "figures": [(name, said, _json(figure)) for name, said, figure in drawn],
+        })
+    return {"heads": HEADS, "runs": len(runs), "converged": sum(converged(r) is True for r in runs), "parts": parts,
+            "open": sum(len(p["figures"]) for p in parts) <= FEW}
 
 
 def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0,
@@ -141,11 +166,13 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
             ],
             "scores": [(s.name, _json(figures.score_distributions(s))) for s in shown],
         })
+    found = energy_models(r.run for s in summaries for r in s.rows)
     return environment.get_template("page.html").render(
         study=record["study"], samples=record["samples"], skipped=record["skipped"], failed=record["failed"],
         told=sorted({s.name for s in summaries if s.kind in LABELLED}),
         shifts=[(train, *table_of(shifts, train)) for train in dict.fromkeys(s.train for s in shifts)],
         versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
+        convergence=convergence(found) if found else None,
         pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
         plotly=get_plotlyjs(), needed=f"{NEEDED:g}", provenance=json.dumps(record, indent=1),
     )

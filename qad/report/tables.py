@@ -19,10 +19,11 @@ from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, 
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
 from qad.metrics.ranking import FEWEST_BACKGROUND
 from qad.metrics.significance import FEWEST_BACKGROUND as FEWEST_FOR_SIC
+from qad.report.convergence import converged, mark
 
 METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3", "tpr_1e4", "tpr_1e5")
 COST = ("parameters", "effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second", "shots")
-COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, *COST, "fingerprint")
+COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, *COST, "fingerprint", "converged")
 DRAWS = 400
 
 
@@ -60,6 +61,16 @@ class Summary:
     def name(self) -> str:
         """``detector (representation)``."""
         return f"{self.detector} ({self.representation})"
+
+    @property
+    def mark(self) -> str:
+        """``not converged: 2 of 5 seeds``, or empty."""
+        return mark(r.run for r in self.rows)
+
+    @property
+    def called(self) -> str:
+        """The name, and in brackets that it did not converge."""
+        return f"{self.name} [{self.mark}]" if self.mark else self.name
 
     @property
     def auc(self) -> np.ndarray:
@@ -148,6 +159,7 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
                 **{k: run.record.get(k) for k in COST},
                 "seconds_per_epoch": seconds_per_epoch(run),
                 "fingerprint": hashlib.sha256(events.encode()).hexdigest()[:16],
+                "converged": converged(run),
             }))
     return rows
 
@@ -165,6 +177,8 @@ def results_csv(rows: Sequence[Row]) -> str:
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

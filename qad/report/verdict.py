@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qad.metrics import Difference
+from qad.report.convergence import mark
 from qad.report.tables import Summary
 
 #: Significance a paired difference must reach before a detector is said to be ahead.
@@ -73,7 +74,9 @@ def _headline(summaries: Sequence[Summary], winners: dict[tuple[str, str], set[s
         pairs = directions(summaries)
         tried = f"{controls} control{'s' * (controls > 1)}, {len(pairs)} direction{'s' * (len(pairs) > 1)}"
         one_way = "" if any((b, a) in pairs for a, b in pairs) else " The reverse direction was not tried."
-        return f"{_list(everywhere)} beat{'s' * (len(everywhere) == 1)} every control in every direction ({tried}).{one_way}"
+        marks = {n: mark(r.run for s in summaries if s.name == n for r in s.rows) for n in everywhere}
+        called = [f"{n} [{m}]" if m else n for n, m in marks.items()]
+        return f"{_list(called)} beat{'s' * (len(everywhere) == 1)} every control in every direction ({tried}).{one_way}"
     return "None of the detectors beats every control in every direction."
 
 
@@ -98,10 +101,10 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
     winners |= {s.name for s in won}
     best, control = best_of(won or candidates), best_of(controls)
     d = best.minus(control)
-    compared = (f"{best.name} with AUC {best.mean['auc']:.4f} against {control.mean['auc']:.4f} of the best of {len(controls)} "
-                f"controls, {control.name}: {_told(d)}")
+    compared = (f"{best.called} with AUC {best.mean['auc']:.4f} against {control.mean['auc']:.4f} of the best of "
+                f"{len(controls)} controls, {control.called}: {_told(d)}")
     if won:
-        more = f". {len(won)} detectors are: {_list([s.name for s in won])}" if len(won) > 1 else ""
+        more = f". {len(won)} detectors are: {_list([s.called for s in won])}" if len(won) > 1 else ""
         out = [f"{what}: ahead of every control is {compared}{more}."]
     elif d.value > 0:
         out = [f"{what}: none is significantly ahead of every control; the best is {compared}."]
@@ -113,8 +116,8 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
         q, c = best_of(quantum), best_of(classical)
         d = q.minus(c)
         word = "ahead of" if d.z > NEEDED else "behind" if d.z < -NEEDED else "not told apart from"
-        out.append(f"{what}: the best quantum detector, {q.name}, is {word} the best classical detector or control, {c.name}: "
-                   f"AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f}, {_told(d)}.")
+        out.append(f"{what}: the best quantum detector, {q.called}, is {word} the best classical detector or control, "
+                   f"{c.called}: AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f}, {_told(d)}.")
     return out
 
 
@@ -132,7 +135,7 @@ def _inverted(summaries: Sequence[Summary]) -> list[str]:
             continue
         swapped = [o for o in summaries if o.name == s.name and (o.train, o.signal) == (s.signal, s.train)]
         meaning = " It measures complexity, not strangeness." if swapped and not inverts(swapped[0]) else ""
-        out.append(f"{s.name} inverts: trained on {s.train}, it calls {s.signal} less anomalous than {s.train} "
+        out.append(f"{s.called} inverts: trained on {s.train}, it calls {s.signal} less anomalous than {s.train} "
                    f"(AUC {s.mean['auc']:.4f}).{meaning}")
     return out
 
@@ -167,7 +170,7 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
         beside = {_role(o): o for o in summaries
                   if (o.train, o.signal, o.representation) == (s.train, s.signal, s.representation)
                   and o.family == "quantum" and o.kind == "control" and _circuit(o) == _circuit(s)}
-        where = f"{s.name}, {s.train} → {s.signal}"
+        where = f"{s.called}, {s.train} → {s.signal}"
         trained = s.rows[0].run.record["detector"]["params"].get("unitary", "circuit") == "circuit"
         if "untrained" in beside and trained:
             control = beside["untrained"]
@@ -185,6 +188,6 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
                 reached = None
             detects = f"; that unitary finds {s.signal} with AUC {reached.mean['auc']:.4f}" if reached else ""
             zero = sum(n["loss_at_zero"] for n in notes) / len(notes)
-            out.append(f"{s.name}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), "
+            out.append(f"{s.called}, trained on {s.train}: its loss is {floor + gap:.5f} ({zero:.5f} with all weights zero), "
                        f"{gap:.5f} above the least loss of any unitary ({floor:.5f}){detects}.")
     return out
