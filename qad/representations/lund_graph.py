@@ -8,13 +8,11 @@ import torch
 from qad import settings
 from qad.errors import InputError
 from qad.representations.base import Representation, particles_of
-from qad.representations.lund import COLUMNS, Lund, declusterings
+from qad.representations.lund import CHUNK, COLUMNS, Lund, declusterings
 
 #: Columns of a node of :class:`LundGraph`; the first five are those of ``declusterings``.
 NODE_COLUMNS = (*COLUMNS, "parent", "present")
 PLANES = ("all", "primary")
-#: Jets that are declustered at once: all their splittings are held until the largest are chosen.
-CHUNK = 8192
 
 
 class LundGraph(Representation):
