@@ -41,6 +41,8 @@ class Jet:
     kind: np.ndarray  # (k,) index into kinds
     primary: np.ndarray  # (l, 2) ln 1/Δ, ln kT
     secondary: np.ndarray  # (m, 2)
+    tree: np.ndarray  # (l + m - 1, 2, 2) each splitting but the first, and the one that its branch left
+    softer: np.ndarray  # (l + m - 1,) bool, whether the one lies on a softer branch
     image: np.ndarray  # (40, 40) √(share of pT)
     extent: float  # rad, half the side of the image
     kinds: tuple[str, ...] = KINDS
@@ -182,11 +184,12 @@ def _jet(one: Sample, where: str) -> Jet:
     radius = _setting(one, "radius") or RADIUS
     share, dy, dphi = (x[0, :k] for x in centred(particles))
     lund = declusterings(particles)
-    values, primary = lund.values[0], lund.depth[0] == 0
+    points, primary = lund.values[0, :, :2], lund.primary[0]
     return Jet(
         title=f"{_process(one, 'jet')}{where}:  pT {pt:.0f} GeV,  η {eta:.2f},  mass {mass:.1f} GeV,  {k} constituents",
         notes=_notes(one), pt=pt, radius=radius, share=share, dy=dy, dphi=dphi, kind=_kinds(one, k),
-        primary=values[primary, :2], secondary=values[~primary, :2],
+        primary=points[primary], secondary=points[~primary],
+        tree=np.stack([points[1:], points[lund.parent[0, 1:]]], axis=1), softer=~primary[1:],
         image=Images(pixels=40, extent=radius, power=0.5).fit_transform(one)[0], extent=radius,
     )
 

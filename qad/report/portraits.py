@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -103,12 +104,16 @@ def _lund_plane(ax: Axes, record: Jet) -> None:
         if np.log(kt) < high - 0.4:
             ax.axhline(np.log(kt), color="#dddddd", linewidth=0.6, zorder=0)
             ax.annotate(f"{kt:g} GeV", (right - 0.08, np.log(kt)), ha="right", va="bottom", fontsize=9, color="#777777")
+    for mine, colour, width in ((record.softer, SKY, 0.6), (~record.softer, RED, 1.0)):
+        lines = LineCollection(record.tree[mine], colors=colour, linewidths=width, alpha=0.6, zorder=1)
+        ax.add_collection(lines, autolim=False)
     outside = 0
     for points, name, style in ((record.primary, "primary plane", {"color": RED, "marker": "D", "s": 46, "zorder": 3}),
                                 (record.secondary, "on softer branches", {"color": SKY, "marker": "o", "s": 24})):
         inside = (points[:, 0] < right) & (points[:, 1] > low)
         outside += int((~inside).sum())
         ax.scatter(*points[inside].T, label=f"{name} ({len(points)})", edgecolor="white", linewidth=0.4, **style)
+    ax.plot([], [], color=SKY, linewidth=0.8, label="to its parent")
     ax.set(xlim=(left, right), ylim=(low, high), xlabel="ln 1/Δ", ylabel="ln (kT/GeV)")
     more = f", {outside} beyond the frame" if outside else ""
     ax.set_title(f"Lund plane (Cambridge/Aachen){more}", fontsize=12, pad=26)

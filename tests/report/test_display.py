@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from scipy.stats import percentileofscore
 
@@ -63,8 +64,16 @@ def test_a_jet():
     assert "label signal" in jet.notes and "weight 0.5" in jet.notes and "event 3" in jet.notes and "many" not in jet.notes
     assert [KINDS[i] for i in jet.kind[:5]] == ["photon", "lepton", "neutral hadron", "neutral hadron", "charged hadron"]
     assert len(jet.primary) + len(jet.secondary) == k - 1 and len(jet.primary) > 0
+    points = {tuple(p) for p in (*jet.primary, *jet.secondary)}
+    assert {tuple(p) for p in jet.tree.reshape(-1, 2)} == points and len(jet.tree) == k - 2  # a tree over all of them
+    assert points - {tuple(p) for p in jet.tree[:, 0]} == {tuple(jet.primary[0])}  # the first is no one's child
+    np.testing.assert_array_equal(jet.tree[jet.softer, 0], jet.secondary)
+    np.testing.assert_array_equal(jet.tree[~jet.softer], np.stack([jet.primary[1:], jet.primary[:-1]], 1))  # a chain
     assert (jet.image**2).sum() == pytest.approx(1) and jet.image.shape == (40, 40)
     figure = show(jets, 3)
+    lines = [c for c in figure.axes[1].collections if isinstance(c, LineCollection)]
+    np.testing.assert_array_equal(np.concatenate([c.get_segments() for c in lines]),
+                                  np.concatenate([jet.tree[jet.softer], jet.tree[~jet.softer]]))
     areas = np.concatenate([c.get_sizes() for c in figure.axes[0].collections if len(c.get_offsets()) and len(c.get_sizes()) > 0
                             and np.isfinite(c.get_offsets()).all()])
     drawn = np.sort(areas[areas != 60])[::-1][:k] - 1.5
