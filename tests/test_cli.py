@@ -316,3 +316,29 @@ def test_a_missing_extra_names_the_line_to_type(tmp_path):
 def test_doctor():
     done = qad("doctor")
     assert done.returncode == 0 and "torch" in done.stdout
+
+
+@pytest.mark.filterwarnings("always::qad.errors.NotConvergedWarning")
+@pytest.mark.parametrize(("words", "out", "err"), [
+    (("quantum-normalised", "-p", "epochs=3", "-p", "warm_up=2"), "",
+     "qad: note: the normalised autoencoder has not converged: "),
+    (("gaussian-mixture", "-p", "max_iter=1"), "", "qad: note: gaussian-mixture has not converged\n"),  # warns of nothing itself
+    (("gaussian-mixture",), "converged\n", ""),
+    (("mahalanobis",), "", ""),
+])
+def test_fit_says_once_whether_a_training_converged(jets, in_process, words, out, err):
+    done = in_process("fit", *words, jets / "qcd.h5", "-r", "substructure:features=[mass,width]", "-r", "standardise",
+                      "-o", jets / "model")
+    assert done.returncode == 0 and done.stdout.partition("scores.csv\n")[2] == out
+    notes = [line for line in done.stderr.splitlines(keepends=True) if "qad: note" in line or "Warning" in line]
+    assert "".join(notes).startswith(err) and len(notes) == done.stderr.count("converged") == bool(err)
+
+
+def test_the_line_of_an_energy_model():
+    from qad.cli.models import _convergence
+
+    found = {"converged": True, "energy_data": 0.4, "energy_ratio": 1.0213, "acceptance": None, "at_bounds": 0.0123,
+             "at_bounds_data": None, "wasserstein": 1.034, "wasserstein_fresh": float("nan")}
+    assert _convergence(found) == "converged: E₋/E₊ 1.021, at the bounds 1.23%, Wasserstein distance to data 1.03"
+    assert _convergence({**found, "converged": False, "problems": ["one", "two"]}) == "not converged: one; two"
+    assert _convergence({"history": {}}) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from qad.cli.screen import AsJson, beside, one_line_warnings, parameters, progress, resumable, row
-from qad.errors import InputError
+from qad.errors import InputError, NotConvergedWarning
 
 
 def detectors(as_json: AsJson = False) -> None:
@@ -83,13 +84,39 @@ def fit(
     checkpoint = beside(out, "checkpoint")
     if checkpoint.exists():
         print(f"qad: note: going on from {checkpoint}", file=sys.stderr)
-    with resumable(checkpoint), progress("epochs") as bar, one_line_warnings():
+    with resumable(checkpoint), progress("epochs") as bar, one_line_warnings() as warned:
         model = pipeline.fit(detector, sample, chain, progress=row(bar, detector), checkpoint=checkpoint, signal=more,
                              systematics=varied, **parameters(parameter))
     told = {} if more is None else {"signal": {"file": str(signal), "fingerprint": more.fingerprint, "events": len(more)}}
     save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample), **told})
     print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
           f"score with  qad score {out} FILE -o scores.csv")
+    said = _convergence(getattr(pipeline.parts(model)[1], "diagnostics_", {}))
+    if said.startswith("converged"):
+        print(said)
+    elif said and NotConvergedWarning not in warned:  # most detectors have said so themselves
+        print(f"qad: note: {detector} has {said}", file=sys.stderr)
+
+
+#: Numbers of an energy model's training: name, key and form.
+TRAINED = (("E₋/E₊", "energy_ratio", ".3f"), ("acceptance", "acceptance", ".2f"), ("at the bounds", "at_bounds", ".2%"),
+           ("Wasserstein distance to data", "wasserstein", ".3g"), ("between halves of the data", "wasserstein_fresh", ".3g"))
+
+
+def _convergence(found: dict[str, Any]) -> str:
+    """What a detector says of its training: ``converged: `` its numbers, ``not converged: `` why; empty if it says nothing."""
+    problems, numbers = found.get("problems") or [], []
+    if "energy_data" in found:
+        numbers = [f"{name} {found[key]:{form}}" for name, key, form in TRAINED
+                   if isinstance(found.get(key), float) and math.isfinite(found[key])
+                   and (key != "at_bounds" or "at_bounds_data" in found)]  # alone it is the data's own
+    match found.get("converged"):
+        case True:
+            return ": ".join(["converged", *filter(None, [", ".join(numbers)])])
+        case False:
+            return ": ".join(["not converged", *filter(None, ["; ".join(map(str, problems))])])
+        case _:
+            return ""
 
 
 def score(

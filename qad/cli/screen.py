@@ -43,15 +43,22 @@ def resumable(checkpoint: Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def one_line_warnings() -> Iterator[None]:
+def one_line_warnings() -> Iterator[list[type[Warning]]]:
+    """Warnings as one sentence each, the same one once; yields the kinds of those shown."""
     import warnings
 
+    shown: list[type[Warning]] = []
+    sentences = set()
+
     def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
-        print(f"qad: note: {message}", file=sys.stderr)
+        if str(message) not in sentences:
+            print(f"qad: note: {message}", file=sys.stderr)
+        sentences.add(str(message))
+        shown.append(category)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
-        yield
+        yield shown
 
 
 def beside(folder: Path, suffix: str) -> Path:

@@ -23,8 +23,8 @@ PANELS = {
     "acceptance": {"acceptance": "model"},
     "share at the bounds": {"at_bounds": "model"},
 }
-HEADS = ("detector", "representation", "kind", "converged", "E₋/E₊", "E₊", "acceptance", "at bounds: model", "at bounds: data",
-         "W₁ to data", "W₁ of halves", "ratio", "temperature", "epoch kept", "epochs")
+HEADS = ("detector", "representation", "kind", "converged", "E₋/E₊", "acceptance", "at bounds", "data at bounds",
+         "W₁", "W₁/W₁ of halves", "T", "epoch kept", "epochs")
 
 
 @dataclass(frozen=True)
@@ -132,22 +132,22 @@ def _measured(run: Run) -> dict[str, float]:
     """The numbers of one run that stand in the table; NaN where it has none."""
     d = notes_of(run)
     history = _folder(d, "history")
-    found = {k: number(d.get(k)) for k in ("energy_ratio", "energy_data", "acceptance", "at_bounds", "at_bounds_data",
-                                           "wasserstein", "wasserstein_fresh", "temperature")}
+    found = {k: number(d.get(k)) for k in ("energy_ratio", "acceptance", "at_bounds", "at_bounds_data", "wasserstein",
+                                           "wasserstein_fresh", "temperature")}
     if math.isnan(found["acceptance"]):
         found["acceptance"] = number(d.get("chains_acceptance"))
     if "effective_points" in d and "at_bounds_data" not in d:  # a model on quadrature points notes this of the data alone
         found |= {"at_bounds": math.nan, "at_bounds_data": found["at_bounds"]}
     fresh = found["wasserstein_fresh"]
-    found["ratio"] = found["wasserstein"] / fresh if fresh > 0 else math.nan
+    found["over_halves"] = found["wasserstein"] / fresh if fresh > 0 else math.nan
     epochs = len(history.get("train") or ())
     return {**found, "kept": number(history.get("best_epoch")) + 1 if epochs else math.nan, "epochs": epochs or math.nan}
 
 
 def table_of(found: Sequence[Convergence], train: str) -> list[list[str]]:
     """Rows under ``HEADS`` for one background: mean ± s.d. over the seeds that have a number."""
-    digits = {"energy_ratio": 3, "energy_data": 4, "acceptance": 3, "at_bounds": 4, "at_bounds_data": 4, "wasserstein": 4,
-              "wasserstein_fresh": 4, "ratio": 2, "temperature": 4, "kept": 0, "epochs": 0}
+    digits = {"energy_ratio": 3, "acceptance": 3, "at_bounds": 4, "at_bounds_data": 4, "wasserstein": 4, "over_halves": 2,
+              "temperature": 4, "kept": 0, "epochs": 0}
     table = []
     for c in found:
         if c.train == train:

@@ -136,7 +136,8 @@ def training_curves(found: Convergence) -> go.Figure | None:
     panels = curves_of(found)
     if not panels:
         return None
-    figure = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=0.045)
+    figure = make_subplots(1, max(3, len(panels)), subplot_titles=list(panels), horizontal_spacing=0.045)
+    last = max(curve.epochs[-1] for curves in panels.values() for curve in curves)
     named: set[str] = set()
     for column, (title, curves) in enumerate(panels.items(), 1):
         at = {"row": 1, "col": column}
@@ -150,7 +151,8 @@ def training_curves(found: Convergence) -> go.Figure | None:
             named.add(curve.whose)
         values = [v for curve in curves for v in curve.values]
         steep = min(values) > 0 and max(values) > STEEP * min(values)
-        figure.update_yaxes(type="log" if steep else "linear", **AXIS, **at)
+        figure.update_yaxes(**({"type": "log", "dtick": 1} if steep else {"type": "linear"}), **AXIS, **at)
+        figure.update_xaxes(title={"text": "epoch", "standoff": 4}, range=[0.5, last + 0.5], **AXIS, **at)
         if math.isfinite(level := found.reference(title)) and (level > 0 or not steep):
             figure.add_hline(y=level, line={"color": "#888888", "dash": "dot", "width": 1}, **at)
         if found.warm_up:
@@ -159,5 +161,4 @@ def training_curves(found: Convergence) -> go.Figure | None:
     figure.update_layout(**{**LAYOUT, "height": 250, "legend": above,
                             "margin": {"l": 40, "r": 10, "t": 60, "b": 40}})
     figure.update_annotations(font_size=12)
-    figure.update_xaxes(title={"text": "epoch", "standoff": 4}, **AXIS)
     return figure
