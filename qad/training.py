@@ -31,12 +31,13 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass
 class History:
-    """What happened: losses and seconds per epoch, and the epoch whose weights were kept."""
+    """What happened: losses, seconds and notes per epoch, and the epoch whose weights were kept."""
 
     train: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     best_epoch: int = 0
     seconds: list[float] = field(default_factory=list, compare=False)
+    notes: dict[str, list[float | None]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -83,9 +84,10 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
           learning_rate: float, data: torch.Tensor | Sequence[torch.Tensor] | None = None, batch_size: int = 256,
           validation: Callable[[], torch.Tensor] | None = None, patience: int = 10,
           tolerance: float | Callable[[], float] = 0.0, seed: int = 0, optimizer: torch.optim.Optimizer | None = None,
-          buffers: Sequence[torch.Tensor] = (), generator: torch.Generator | None = None, clip: float | None = None,
-          precision: str = "float32", checkpoint: Checkpoint | None = None,
-          progress: Callable[[int, int], None] | None = None) -> History:
+          buffers: Sequence[torch.Tensor] = (), generator: torch.Generator | Sequence[torch.Generator] | None = None,
+          state: Sequence[torch.Tensor] = (), clip: float | None = None, precision: str = "float32", warm_up: int = 0,
+          started: Callable[[int], None] | None = None, notes: Callable[[], dict[str, float | None]] | None = None,
+          checkpoint: Checkpoint | None = None, progress: Callable[[int, int], None] | None = None) -> History:
     """Minimise ``loss`` over ``parameters`` and leave the best weights in them.
 
     loss        given a batch of ``data`` (or None: a loss that needs no batches), returns a scalar
@@ -95,9 +97,14 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
                 after each epoch: the error of a loss that is measured
     optimizer   over ``parameters``; by default Adam with ``learning_rate``
     buffers     what a network learns without gradients (running means), kept and resumed with its parameters
-    generator   of the random numbers that ``loss`` draws: resumed, so that a killed training goes on with the same bits
+    generator   of the random numbers that ``loss`` draws (or several): resumed, so that a killed training goes on with the
+                same bits
+    state       what ``loss`` itself writes over (Markov chains): resumed, and left as it is at the end
     clip        largest norm of the gradient
     precision   "bfloat16": mixed precision where the data lie; weights and sums stay float32
+    warm_up     epochs at the beginning of which none can be the best, since their loss is another one
+    started     told each epoch before it begins, from 0; also when a killed training goes on
+    notes       asked after each epoch for what else to write into the history
     checkpoint  where to write, and go on from, what is done so far
     progress    told the epochs done and planned
     """
@@ -110,7 +117,9 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
     optimizer = optimizer or torch.optim.Adam(parameters, lr=learning_rate)
     shuffle = torch.Generator().manual_seed(seed)
     trained = parameters + list(buffers)
-    done = _Progress(parameters, list(buffers), optimizer, shuffle, generator, [p.detach().clone() for p in trained])
+    generators = [] if generator is None else [generator] if isinstance(generator, torch.Generator) else list(generator)
+    done = _Progress(parameters, list(buffers), optimizer, shuffle, generators, list(state),
+                     [p.detach().clone() for p in trained])
     if checkpoint is not None:
         done.read(checkpoint)
     history, written = done.history, time.monotonic()
@@ -118,6 +127,8 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
         if done.waited >= patience:
             break
         begun = time.perf_counter()
+        if started is not None:
+            started(epoch)
         before = [p.detach().clone() for p in trained] if tensors is None else None
         total, count = 0.0, 0
         for batch, weight in _batches(tensors, batch_size, shuffle):
@@ -140,13 +151,21 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
             with torch.no_grad():
                 history.validation.append(float(validation()))
         now = history.validation[-1] if validation is not None else history.train[-1]
-        if now < done.best:
+        if epoch < warm_up:
+            now = math.inf
+            done.kept, history.best_epoch = [p.detach().clone() for p in trained], epoch
+        elif now < done.best:
             done.best, history.best_epoch = now, epoch
             # a full-batch loss belongs to the weights before the step
             source = before if before is not None and validation is None else trained
             done.kept = [p.detach().clone() for p in source]
+        if notes is not None:
+            for name, value in notes().items():
+                history.notes.setdefault(name, []).append(value)
         history.seconds.append(time.perf_counter() - begun)
-        if now < done.mark - (tolerance() if callable(tolerance) else tolerance):
+        if epoch < warm_up:
+            done.waited = 0
+        elif now < done.mark - (tolerance() if callable(tolerance) else tolerance):
             done.mark, done.waited = now, 0
         else:
             done.waited += 1
@@ -155,7 +174,7 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
         if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
             done.write(checkpoint)
             written = time.monotonic()
-    if history.validation and not math.isfinite(done.best):
+    if len(history.validation) > warm_up and not math.isfinite(done.best):
         raise InputError(f"the loss on the events held back was never finite, at the end {history.validation[-1]}: look for "
                          "extreme values in them")
     with torch.no_grad():
@@ -189,7 +208,8 @@ class _Progress:
     buffers: list[torch.Tensor]
     optimizer: torch.optim.Optimizer
     shuffle: torch.Generator
-    generator: torch.Generator | None
+    generators: list[torch.Generator]
+    state: list[torch.Tensor]
     kept: list[torch.Tensor]  # of parameters, then of buffers
     best: float = float("inf")
     mark: float = float("inf")
@@ -198,8 +218,8 @@ class _Progress:
 
     def write(self, to: Checkpoint) -> None:
         tensors = {"shuffle": self.shuffle.get_state()}
-        if self.generator is not None:
-            tensors["generator"] = self.generator.get_state()
+        tensors |= {f"generator/{i}": g.get_state() for i, g in enumerate(self.generators)}
+        tensors |= {f"chains/{i}": t for i, t in enumerate(self.state)}
         numbers: dict[str, dict[str, float]] = {}
         for i, (p, k) in enumerate(zip(self.parameters + self.buffers, self.kept, strict=True)):
             tensors[f"parameter/{i}"], tensors[f"kept/{i}"] = p.detach(), k
@@ -229,16 +249,20 @@ class _Progress:
             raise InputError(f"{source.path} belongs to a training with other settings or events; delete it to begin anew")
         trained = self.parameters + self.buffers
         shapes = {f"{kind}/{i}": p.shape for i, p in enumerate(trained) for kind in ("parameter", "kept")}
+        shapes |= {f"chains/{i}": t.shape for i, t in enumerate(self.state)}
         same = all(name in tensors and tensors[name].shape == shape for name, shape in shapes.items())
-        if not same or "shuffle" not in tensors or ("generator" in tensors) != (self.generator is not None):
+        drawn = sum(name.startswith("generator/") for name in tensors)
+        if not same or "shuffle" not in tensors or drawn != len(self.generators):
             raise InputError(f"{source.path} belongs to a training of another network; delete it to begin anew")
         self.best, self.mark, self.waited = notes["best"], notes["mark"], notes["waited"]
         self.history = History(**notes["history"])
         self.shuffle.set_state(tensors["shuffle"])
-        if self.generator is not None:
-            self.generator.set_state(tensors["generator"])
+        for i, g in enumerate(self.generators):
+            g.set_state(tensors[f"generator/{i}"])
         self.kept = [tensors[f"kept/{i}"].to(p) for i, p in enumerate(trained)]
         with torch.no_grad():
+            for i, t in enumerate(self.state):
+                t.copy_(tensors[f"chains/{i}"])
             for i, p in enumerate(trained):
                 p.copy_(tensors[f"parameter/{i}"])
                 for name, value in notes["numbers"].get(str(i), {}).items():

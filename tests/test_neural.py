@@ -86,9 +86,10 @@ READ = training._Progress.read
 
 
 def _read_without_generator(progress, source):
-    begun = progress.generator.get_state()
+    begun = [g.get_state() for g in progress.generators]
     READ(progress, source)
-    progress.generator.set_state(begun)
+    for g, state in zip(progress.generators, begun, strict=True):
+        g.set_state(state)
 
 
 def test_untrained_is_what_training_begins_with():
