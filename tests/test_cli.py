@@ -322,7 +322,7 @@ def test_doctor():
 @pytest.mark.parametrize(("words", "out", "err"), [
     (("quantum-normalised", "-p", "epochs=3", "-p", "warm_up=2"), "",
      "qad: note: the normalised autoencoder has not converged: "),
-    (("gaussian-mixture", "-p", "max_iter=1"), "", "qad: note: gaussian-mixture has not converged\n"),  # warns of nothing itself
+    (("gaussian-mixture", "-p", "max_iter=1"), "", "qad: note: gaussian-mixture has not converged\n"),  # does not warn
     (("gaussian-mixture",), "converged\n", ""),
     (("mahalanobis",), "", ""),
 ])

@@ -24,7 +24,7 @@ PANELS = {
     "share at the bounds": {"at_bounds": "model"},
 }
 HEADS = ("detector", "representation", "kind", "converged", "E₋/E₊", "acceptance", "at bounds", "data at bounds",
-         "W₁", "W₁/W₁ of halves", "T", "epoch kept", "epochs")
+         "W₁", "W₁/halves", "T", "epoch kept", "epochs")
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _measured(run: Run) -> dict[str, float]:
 
 def table_of(found: Sequence[Convergence], train: str) -> list[list[str]]:
     """Rows under ``HEADS`` for one background: mean ± s.d. over the seeds that have a number."""
-    digits = {"energy_ratio": 3, "acceptance": 3, "at_bounds": 4, "at_bounds_data": 4, "wasserstein": 4, "over_halves": 2,
+    digits = {"energy_ratio": 3, "acceptance": 3, "at_bounds": 3, "at_bounds_data": 3, "wasserstein": 3, "over_halves": 2,
               "temperature": 4, "kept": 0, "epochs": 0}
     table = []
     for c in found:

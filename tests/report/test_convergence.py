@@ -82,10 +82,10 @@ def test_the_table_is_means_over_seeds():
     told = dict(zip(HEADS, row, strict=True))
     assert told["converged"] == "2 of 3"
     assert told["E₋/E₊"] == f"{np.mean(ratios):.3f} ± {np.std(ratios, ddof=1):.3f}"
-    assert told["W₁"] == f"{np.mean(waves):.4f} ± {np.std(waves, ddof=1):.4f}"
-    assert told["W₁/W₁ of halves"] == f"{np.mean(waves) / 1.2:.2f} ± {np.std(waves, ddof=1) / 1.2:.2f}"
+    assert told["W₁"] == f"{np.mean(waves):.3f} ± {np.std(waves, ddof=1):.3f}"
+    assert told["W₁/halves"] == f"{np.mean(waves) / 1.2:.2f} ± {np.std(waves, ddof=1) / 1.2:.2f}"
     assert told["acceptance"] == "0.600 ± 0.141"  # of the two that know one
-    assert told["data at bounds"] == "–" and told["at bounds"] == "0.0200 ± 0.0000" and told["epoch kept"] == "5 ± 0"
+    assert told["data at bounds"] == "–" and told["at bounds"] == "0.020 ± 0.000" and told["epoch kept"] == "5 ± 0"
 
 
 def test_problems_are_told_once_for_the_seeds_that_share_them():
@@ -131,7 +131,7 @@ def test_without_notes_the_loss_is_drawn_and_without_epochs_nothing():
     assert {(c.whose, c.values, c.kept) for c in curves_of(found)["loss"]} == {
         ("training", (3.0, 2.0), 2), ("validation", (3.5, 2.5), 2)}
     told = dict(zip(HEADS, *table_of([found], "qcd"), strict=True))
-    assert told["at bounds"] == "–" and told["data at bounds"] == "0.0600"  # the quantum one notes that of the data
+    assert told["at bounds"] == "–" and told["data at bounds"] == "0.060"  # the quantum one notes that of the data
     assert told["acceptance"] == "0.570" and told["E₋/E₊"] == told["W₁"] == "–"
     for empty in ({}, {"train": []}, None):
         [found] = energy_models(made(lambda *_, h=empty: {**quantum, "history": h}, seeds=1, trains=("qcd",)))
