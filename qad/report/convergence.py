@@ -147,7 +147,7 @@ def _measured(run: Run) -> dict[str, float]:
 def table_of(found: Sequence[Convergence], train: str) -> list[list[str]]:
     """Rows under ``HEADS`` for one background: mean ± s.d. over the seeds that have a number."""
     digits = {"energy_ratio": 3, "acceptance": 3, "at_bounds": 3, "at_bounds_data": 3, "wasserstein": 3, "over_halves": 2,
-              "temperature": 4, "kept": 0, "epochs": 0}
+              "temperature": 3, "kept": 0, "epochs": 0}
     table = []
     for c in found:
         if c.train == train:
