@@ -77,6 +77,9 @@ class ConvAutoencoder(NeuralDetector):
 
     def _check_settings(self) -> None:
         super()._check_settings()
+        self._check_layers()
+
+    def _check_layers(self) -> None:
         for name, known in (("pooling", POOLINGS), ("activation", ACTIVATIONS)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}")
@@ -191,10 +194,19 @@ class Mirrored(nn.Module):
                 decoder += ([activation()] if i > 1 else []) + [nn.Linear(sizes[i], sizes[i - 1])]
         # channels_last: two to three times as fast on a CPU
         self.layers = nn.Sequential(*encoder, *reversed(decoder)).to(memory_format=torch.channels_last)
+        self.half, self.shape = len(encoder), tuple(shape)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h, w = x.shape[1:]
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, height, width) → (B, latent)."""
         rows, columns = self.padding
         if rows or columns:
             x = nn.functional.pad(x, (0, columns, 0, rows))
-        return self.layers(x[:, None])[:, 0, :h, :w]
+        return self.layers[: self.half](x[:, None])
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """(B, latent) → (B, height, width)."""
+        h, w = self.shape
+        return self.layers[self.half :](z)[:, 0, :h, :w]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(x))

@@ -111,8 +111,9 @@ class OnManifold:
         self.hidden: Langevin | None = None
         if latent_steps:
             reach = torch.full((network.latent,), self.REACH, dtype=low.dtype, device=low.device)
-            self.hidden = Langevin(-reach, reach, chains=chains, buffer=len(self.visible.points), restart=0.05, jumps=0.1,
-                                   seed=seed + 1)
+            few = max(1, math.ceil(restart * chains))  # so many of them are asked for
+            self.hidden = Langevin(-reach, reach, chains=few, buffer=max(few, math.ceil(restart * len(self.visible.points))),
+                                   restart=0.05, jumps=0.1, seed=seed + 1)
         self.x = self.visible.points[:chains]
         self._energies: torch.Tensor | None = None
 

@@ -99,7 +99,6 @@ class NormalisedDetector(NeuralDetector):
         held = u if validation is None else coordinates(networks.tensor(validation, torch.float32).to(here))
         some = torch.Generator().manual_seed(self.random_state)
         chosen = held[torch.randperm(len(held), generator=some)[:JUDGES].to(here)]
-        network.to(memory_format=torch.contiguous_format)
         trains_T = isinstance(self.temperature, str)
         log_beta = torch.zeros((), device=here, requires_grad=trains_T)
         if not trains_T:
