@@ -90,7 +90,9 @@ class OnManifold:
     no more than a chain in a box (on-manifold initialisation, arXiv:2105.05735; steps and acceptance in both spaces as in
     2206.14225, but the steps adapt).
 
-    network       has ``energy(u)``, ``decode(z)`` for z on the sphere, and ``latent``, its dimensions
+    network       has ``energy(u)``, ``decode(z)`` for z on the sphere, and ``latent``, its dimensions. One whose events hold
+                  what does not move, as which nodes are there, has ``given(u)``, the k columns of it that ``decode(z, given)``
+                  is told, from 0 to 1: each latent chain keeps those of an event that the chains begin with
     log_beta      log 1/T
     low, high     bounds of events' coordinates u
     chains        that move in a step of the training; ``steps`` and ``latent_steps`` of each
@@ -110,12 +112,26 @@ class OnManifold:
         self.visible = Langevin(low, high, chains=chains, restart=restart, seed=seed, **settings)
         self.hidden: Langevin | None = None
         if latent_steps:
-            reach = torch.full((network.latent,), self.REACH, dtype=low.dtype, device=low.device)
             few = max(1, math.ceil(restart * chains))  # so many of them are asked for
-            self.hidden = Langevin(-reach, reach, chains=few, buffer=max(few, math.ceil(restart * len(self.visible.points))),
-                                   restart=0.05, jumps=0.1, seed=seed + 1)
+            self.hidden = self._latent_chains(few, max(few, math.ceil(restart * len(self.visible.points))), seed + 1)
         self.x = self.visible.points[:chains]
         self._energies: torch.Tensor | None = None
+
+    def _latent_chains(self, chains: int, buffer: int, seed: int) -> Langevin:
+        points = self.visible.points
+        reach = torch.full((self.network.latent,), self.REACH, dtype=points.dtype, device=points.device)
+        settings = {"chains": chains, "restart": 0.05, "jumps": 0.1, "seed": seed}
+        told = self._told(points[:buffer])
+        if not told:
+            return Langevin(-reach, reach, buffer=buffer, **settings)
+        given, moves = told[0], torch.arange(len(reach) + told[0].shape[1], device=points.device) < len(reach)
+        found = Langevin(torch.cat([-reach, torch.zeros_like(given[0])]), torch.cat([reach, torch.ones_like(given[0])]),
+                         buffer=len(given), free=lambda w: moves.expand_as(w), **settings)
+        found.points[:, len(reach):] = given
+        return found
+
+    def _told(self, u: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.network.given(u),) if hasattr(self.network, "given") else ()
 
     @property
     def chains(self) -> list[Langevin]:
@@ -135,7 +151,7 @@ class OnManifold:
     def _anew(self, T: torch.Tensor) -> torch.Tensor:
         """Events where the latent chains are, each of which takes its steps first."""
         def height(z: torch.Tensor) -> torch.Tensor:
-            return self.network.energy(self._decoded(z)) + T * z.square().sum(1) / 2
+            return self.network.energy(self._decoded(z)) + T * z[:, : self.network.latent].square().sum(1) / 2
 
         with _still(self.network):
             z = self.hidden.run(height, self.latent_steps, temperature=T, adapt=True, judge=False)
@@ -143,7 +159,12 @@ class OnManifold:
                 return self._decoded(z)
 
     def _decoded(self, z: torch.Tensor) -> torch.Tensor:
-        return self.inside(self.network.decode(nn.functional.normalize(z, dim=1)))
+        z, given = z[:, : self.network.latent], z[:, self.network.latent :]
+        return self.inside(self.network.decode(nn.functional.normalize(z, dim=1), *([given] if given.shape[1] else [])))
+
+    def rebuilt(self, u: torch.Tensor) -> torch.Tensor:
+        """As the autoencoder gives them back."""
+        return self.inside(self.network.decode(self.network.encode(u), *self._told(u)))
 
     def inside(self, u: torch.Tensor) -> torch.Tensor:
         """Moved to the bounds where they are beyond."""
@@ -151,9 +172,22 @@ class OnManifold:
         return u.maximum(low).minimum(low + self.visible.width)
 
     def at_bounds(self, u: torch.Tensor) -> float:
-        """Share of the coordinates of ``u`` within a hundredth of the box's width from a bound."""
+        """Share of the coordinates of ``u`` within a hundredth of the box's width from a bound.
+
+        Of those that move, and where they do so in blocks of the first: events may lie at the bounds of others by their nature.
+        """
         low, width = self.visible.low, self.visible.width
-        return float(((u - low).minimum(low + width - u) < EDGE * width).double().mean())
+        near, moves = (u - low).minimum(low + width - u) < EDGE * width, self._moves(u)
+        if self.visible.blocks is not None:
+            moves = moves & self.visible.blocks[0]
+        return float((near & moves).sum() / moves.sum().clamp_min(1))
+
+    def _moves(self, u: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(u, dtype=torch.bool) if self.visible.free is None else self.visible.free(u)
+
+    def dimensions(self, u: torch.Tensor) -> float:
+        """How many coordinates of an event move, on average."""
+        return float(self._moves(u).sum(1).double().mean())
 
     @property
     def names(self) -> list[str]:
@@ -235,6 +269,6 @@ def still_falling(losses: Sequence[float], epochs: int, least: float = 0.01) -> 
     return len(losses) == epochs and not min(late) - min(losses) < least * (losses[0] - min(losses))
 
 
-def tube(energy: float, dimensions: int) -> float:
+def tube(energy: float, dimensions: float) -> float:
     """T at which a Gaussian tube about a manifold has the mean energy that was found, E = d T/2 · 1/d: 2 E/d."""
     return max(2 * energy / max(dimensions, 1), 1e-12) if math.isfinite(energy) else 1.0

@@ -122,9 +122,9 @@ class NormalisedDetector(NeuralDetector):
                 group["lr"] = rate
             with torch.no_grad():
                 if trains_T:
-                    log_beta.fill_(-math.log(tube(self._mean_energy(network, chosen), u.shape[1] - self.latent)))
+                    log_beta.fill_(-math.log(tube(self._mean_energy(network, chosen), model.dimensions(chosen) - self.latent)))
                 for part in model.visible.points.split(self.chunk):
-                    part.copy_(model.inside(network.decode(network.encode(part))))
+                    part.copy_(model.rebuilt(part))
 
         def judge() -> torch.Tensor:
             network.train(False)

@@ -97,8 +97,8 @@ class Langevin:
 
         energy   E of points ``(B, d)``, ``(B,)``, differentiable in them
         burn_in  steps before, in which h is adapted
-        fresh    events at which chains begin anew, ``(n, d)`` in the box; by default uniformly. As many as chains: each chain
-                 its own
+        fresh    events at which chains begin anew, ``(n, d)`` in the box; by default uniformly, but for what is not free. As
+                 many as chains: each chain its own
         adapt    h in all steps, for an energy that is in training
         through  leave the samples differentiable in what E depends on, through the steps after the burn-in (arXiv:2510.02168)
         judge    work out R̂, for which all points of all steps are looked at
@@ -113,6 +113,7 @@ class Langevin:
         anew = self._draw(self.chains, 1) < self.restart
         if fresh is None:
             fresh = self._uniform(self.chains)
+            fresh = fresh if self.free is None else torch.where(self.free(x), fresh, x)
         elif len(fresh) != self.chains:
             fresh = fresh[self._rows(len(fresh))].to(x)
         x = torch.where(anew, fresh.detach(), x)
@@ -167,6 +168,8 @@ class Langevin:
         inside = ((v >= -1) & (v <= 2)).all(1)
         v = torch.where(v < 0, -v, torch.where(v > 1, 2 - v, v)).clamp(0, 1)
         y = self.low + self.width * v
+        if moving is not None:
+            y = torch.where(moving, y, x)  # to the bit
         new, ahead = self._evaluate(energy, y, temperature, through)
         with torch.no_grad():
             q = _reflected(u, v - _drift(ahead, h, moving), h) - _reflected(v, u - drift, h)
@@ -189,7 +192,7 @@ def _drift(slope: torch.Tensor, h: torch.Tensor, moving: torch.Tensor | None) ->
     if moving is not None:
         slope = slope * moving
     drift = h * slope
-    longest = torch.sqrt(2 * h * slope.shape[1])
+    longest = torch.sqrt(2 * h * (slope.shape[1] if moving is None else moving.sum(1, keepdim=True)))
     return drift * (longest / drift.detach().norm(dim=1, keepdim=True).clamp_min(1e-30)).clamp_max(1)
 
 
