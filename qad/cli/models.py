@@ -108,8 +108,7 @@ def _convergence(found: dict[str, Any]) -> str:
     problems, numbers = found.get("problems") or [], []
     if "energy_data" in found:
         numbers = [f"{name} {found[key]:{form}}" for name, key, form in TRAINED
-                   if isinstance(found.get(key), float) and math.isfinite(found[key])
-                   and (key != "at_bounds" or "at_bounds_data" in found)]  # alone it is the data's own
+                   if isinstance(found.get(key), float) and math.isfinite(found[key])]
     match found.get("converged"):
         case True:
             return ": ".join(["converged", *filter(None, [", ".join(numbers)])])

@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from qad.energy import LOSSES, still_falling, train_energy, unconverged
 from qad.errors import InputError, NotConvergedWarning
 from qad.quantum import engine, readout
 from qad.quantum.autoencoder import _whole
 from qad.quantum.circuit import Circuit
 from qad.quantum.contrastive import ContrastiveAutoencoder
-from qad.quantum.ensemble import Chains, QuasiRandom, spread_points
+from qad.quantum.ensemble import Chains, Ensemble, QuasiRandom, at_bounds, spread_points
 from qad.quantum.mean_state import MeanState
-from qad.training import train
+from qad.training import History, train
 from qad.transport import Slices
 
 SAMPLERS = ("quasi-random", "langevin")
 #: Where a trained temperature begins; points that judge the trained model.
 WARM, JUDGES = 0.25, 2**17
 #: Steps of the chains after training, as many before them; what converged means (``NormalisedAutoencoder``).
-LAST_STEPS, R_HAT, LEAST_POINTS, OFF, STILL = 300, 1.1, 100, 0.1, 0.01
+LAST_STEPS, R_HAT, LEAST_POINTS, LOG_Z_OFF = 300, 1.1, 100, 0.1
 
 
 class NormalisedAutoencoder(ContrastiveAutoencoder):
@@ -45,13 +46,16 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     warm_up      epochs of the plain autoencoder, whose loss is E₊ alone, before the normalised one (arXiv:2105.05735)
 
     Everything else as in :class:`ContrastiveAutoencoder`. After ``fit``: ``temperature_``, ``log_normaliser_``,
-    ``diagnostics_`` (E₊, E₋, their ratio, effective points, distance to the model; R̂, acceptance and step of the chains).
-    ``converged``: likelier than a uniform density; the loss had stopped falling; the chains' R̂ < 1.1, or at least 100 effective
-    points and a log Z that other points confirm within 0.1; E₋/E₊ within 0.1 of 1 where T was trained by likelihood. Else a
-    :class:`qad.errors.NotConvergedWarning` says what to change.
+    ``diagnostics_``: E₊, E₋ and their ratio, the model's share of coordinates at the bounds and the data's, sliced distance to
+    the data and between two halves of them, effective points; acceptance, step and R̂ of the chains; some of it per epoch in
+    ``history.notes``, whose first ``warm_up`` epochs are the plain autoencoder's. ``converged``: likelier than a uniform
+    density; the loss had stopped falling; the chains' R̂ < 1.1 and their acceptance near its target, or at least 100 effective
+    points and a log Z that other points confirm within 0.1; E₋/E₊ within 0.1 of 1 where T was trained by likelihood. Else
+    ``problems`` and a :class:`qad.errors.NotConvergedWarning` say what to change. How far the model is from the data is no
+    part of it: a circuit of few weights is near its best long before it is near them.
     """
 
-    losses = ("likelihood", "wasserstein")
+    losses = LOSSES
     unitary, reference, contrast, score_as, epsilon, batch_size = "circuit", "marginals", 0.0, "infidelity", 0.0, 256
 
     def __init__(self, latent: int = 0, encoding: Any = "angle-y", spread: float | str = "purity", rank: float = 2.0,
@@ -94,11 +98,6 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
     def _trains_temperature(self) -> bool:
         return isinstance(self.temperature, str)
 
-    @property
-    def resumable(self) -> bool:
-        """Whether a checkpoint holds all that a killed training needs: it does not hold chains."""
-        return self.sampler != "langevin"
-
     def _settings(self) -> None:
         super()._settings()
         T = self.temperature
@@ -112,63 +111,56 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         if self._trains_temperature and self.optimizer not in ("adam", "natural-gradient", "momentum-natural-gradient"):
             raise InputError(f"optimizer '{self.optimizer}' trains the circuit only: give temperature=a number, or use adam or "
                              "natural-gradient")
-        if self.checkpoint is not None and not self.resumable:
-            raise InputError("a checkpoint does not hold the chains: leave checkpoint out, or use sampler='quasi-random'")
 
     def _choose(self, circuit: Circuit, X: torch.Tensor, held: torch.Tensor | None, mean: MeanState,
                 extra: torch.Tensor | None) -> tuple[torch.Tensor, dict[str, Any]]:
         weights = self._start(circuit, mean).requires_grad_()
-        train([weights], lambda _: engine.infidelity(circuit.rows(weights, self.latent), mean), epochs=self.warm_up,
-              learning_rate=self._step(), patience=self.patience, tolerance=1e-5, seed=self.random_state,
-              optimizer=self._optimizer(circuit, X, weights, []))
+        plain = train([weights], lambda _: engine.infidelity(circuit.rows(weights, self.latent), mean), epochs=self.warm_up,
+                      learning_rate=self._step(), patience=self.patience, tolerance=1e-5, seed=self.random_state,
+                      optimizer=self._optimizer(circuit, X, weights, []))
         T = WARM if self._trains_temperature else self.temperature
         log_beta = torch.tensor(-math.log(T), dtype=X.dtype, device=X.device)
         others = [log_beta.requires_grad_()] if self._trains_temperature else []
-        chained, transported = self.sampler == "langevin", self.loss == "wasserstein"
-        model = (Chains(circuit, X, self.chains, self.steps, self.random_state) if chained
-                 else QuasiRandom(circuit, X, self.points, self.random_state))
-        seen = mean if held is None else circuit.mean_state(held)
         sliced = Slices(X, self.slices, self.random_state)
+        of = circuit, weights, self.latent, log_beta, sliced
+        chained = self.sampler == "langevin"
+        model = (Chains(*of, self.chains, self.steps, self.random_state) if chained
+                 else QuasiRandom(*of, X, self.points, self.random_state))
+        seen = mean if held is None else circuit.mean_state(held)
         judged = sliced if held is None else Slices(held, self.slices, self.random_state)
-        distances = {} if chained else {s: model.distance(s) for s in (sliced, judged)}
-
-        def value(state: MeanState, events: Slices, transported: bool) -> torch.Tensor:
-            rows, beta = circuit.rows(weights, self.latent), log_beta.exp()
-            logits = model.logits(rows, beta)
-            if transported:
-                return (distances.get(events) or model.distance(events))(logits.softmax(0))
-            return beta * engine.infidelity(rows, state) + logits.logsumexp(0) - math.log(len(logits))
-
-        def loss(_: torch.Tensor | None) -> torch.Tensor:
-            model.advance(circuit.rows(weights, self.latent), log_beta.exp())
-            return value(mean, sliced, transported)
 
         def validate() -> torch.Tensor:  # without Z, only the distance tells when the chains' model was best
-            return value(seen, judged, transported or chained)
+            model.follow()
+            if chained or self.loss == "wasserstein":
+                return model.distance(judged)
+            return log_beta.exp() * model.energy(seen) + model.log_partition()
 
-        history = train([weights, *others], loss, validation=validate if chained or held is not None else None,
-                        epochs=self.epochs, learning_rate=self._step(), patience=self.patience, tolerance=1e-5,
-                        seed=self.random_state, optimizer=self._optimizer(circuit, X, weights, others),
-                        checkpoint=self._checkpoint(circuit, X, held), progress=self.progress)
+        history = train_energy(
+            [weights, *others], lambda _: model.energy(mean), model, log_beta=log_beta, loss=self.loss,
+            notes=lambda: model.notes(mean, judged), validation=validate if chained or held is not None else None,
+            epochs=self.epochs, learning_rate=self._step(), patience=self.patience, tolerance=1e-5, seed=self.random_state,
+            optimizer=self._optimizer(circuit, X, weights, others), state=model.state, generator=model.random,
+            checkpoint=self._checkpoint(circuit, X, held), progress=self.progress)
         if self.checkpoint is not None:
             Path(self.checkpoint).unlink(missing_ok=True)
         self.temperature_ = math.exp(-float(log_beta.detach()))
-        self._ran = model, sliced, X
-        return weights.detach(), history.as_dict()
+        self._ran = model, X, len(plain.train)
+        return weights.detach(), _joined(plain, history)
 
     def _fit(self, X: np.ndarray, validation: np.ndarray | None) -> None:
         super()._fit(X, validation)
-        self.diagnostics_ |= self._judged(*self.__dict__.pop("_ran"))
+        model, events, self.diagnostics_["warm_up"] = self.__dict__.pop("_ran")
+        self.diagnostics_ |= self._judged(model, events)
         problems = self._problems()
-        self.diagnostics_["converged"] = not problems
+        self.diagnostics_ |= {"converged": not problems, "problems": problems}
         if problems:
             warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning,
                           stacklevel=3)
 
-    def _judged(self, model: QuasiRandom | Chains, sliced: Slices, X: torch.Tensor) -> dict[str, Any]:
+    @torch.no_grad()
+    def _judged(self, model: Ensemble, X: torch.Tensor) -> dict[str, Any]:
         """The trained model by points it was not trained with; sets ``log_normaliser_``."""
         circuit, rows, T = self.circuit(), self.rows(), self.temperature_
-        beta = torch.tensor(1 / T, dtype=X.dtype)
         n, f = JUDGES >> max(0, circuit.n_qubits - 12), X.shape[1]
         points, log_q = spread_points(X, n, self.random_state + 1)
         E = 1 - readout.fidelities(rows, circuit.encoding, points, circuit.n_qubits)
@@ -176,44 +168,57 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         log_mean = float(logits.logsumexp(0)) - math.log(n)
         self.log_normaliser_ = log_mean + f * math.log(math.pi)
         w = logits.softmax(0)
-        e_data = float(engine.infidelity(rows, circuit.mean_state(X)))
-        edge = ((X < 0.01 * math.pi) | (X > 0.99 * math.pi)).any(1)
+        e_data, e_model = float(engine.infidelity(rows, circuit.mean_state(X))), float(w @ E.double())
         found = {"temperature": T, "log_likelihood": -e_data / T - self.log_normaliser_, "energy_data": e_data,
-                 "energy_model": float(w @ E.double()), "at_bounds": float(edge.double().mean())}
+                 "energy_model": e_model, "energy_ratio": e_model / max(e_data, 1e-12),
+                 "at_bounds": float(w @ at_bounds(points).double()), "at_bounds_data": float(at_bounds(X).double().mean()),
+                 "wasserstein_fresh": self._between_halves(X)}
+        model.follow()
         if isinstance(model, Chains):
-            model.run(rows.to(X.device), beta, LAST_STEPS, LAST_STEPS)
-            found |= {f"chains_{k}": v for k, v in model.langevin.diagnostics.items()}
-            found["energy_chains"] = float(model.energies(rows).mean())
-        logits = model.logits(rows, beta)
-        w = logits.softmax(0)
-        found["effective_points"] = float(1 / w.square().sum())
-        found["wasserstein"] = float(model.distance(sliced)(w))
-        found["log_normaliser_error"] = (
-            None if isinstance(model, Chains) else float(logits.logsumexp(0)) - math.log(len(logits)) - log_mean)
-        found["energy_ratio"] = found["energy_model"] / max(e_data, 1e-12)
+            model.run(LAST_STEPS, LAST_STEPS)
+            found |= {k: model.langevin.diagnostics[k] for k in ("acceptance", "jumps_accepted", "step", "r_hat")}
+            found["energy_chains"] = float(model.energies().mean())
+        found["effective_points"] = float(1 / model.logits().softmax(0).square().sum())
+        found["wasserstein"] = float(model.distance())
+        found["log_normaliser_error"] = None if isinstance(model, Chains) else float(model.log_partition()) - log_mean
         return found
+
+    def _between_halves(self, X: torch.Tensor) -> float | None:
+        """The distance between every other event and the rest."""
+        one, other = X[::2], X[1::2]
+        if len(other) < 2:
+            return None
+        return float(Slices(one, self.slices, self.random_state).against(other)(other.new_full((len(other),), 1 / len(other))))
 
     def _problems(self) -> list[str]:
         """What speaks against the trained model, and what to change."""
         d, found = self.diagnostics_, []
-        n, off, ratio = d["effective_points"], d["log_normaliser_error"], d["energy_ratio"]
-        losses = d["history"]["validation"] or d["history"]["train"]
+        n, off = d["effective_points"], d["log_normaliser_error"]
+        losses = (d["history"]["validation"] or d["history"]["train"])[d["warm_up"]:]
         if not losses:
             return ["epochs=0 trains nothing"]
         if not d["log_likelihood"] > -self.n_features_in_ * math.log(math.pi):
             found.append("it is no likelier than a uniform density: take another random_state or loss='likelihood'")
-        late = losses[: max(1, len(losses) - max(1, len(losses) // 10))]
-        if len(losses) == self.epochs and not min(late) - min(losses) < STILL * (losses[0] - min(losses)):
+        if still_falling(losses, self.epochs):
             found.append(f"the loss was still falling after {self.epochs} epochs: take more epochs")
-        if self.sampler == "langevin" and not (d["chains_r_hat"] or np.inf) < R_HAT:
-            found.append(f"the chains' R̂ is {d['chains_r_hat']}: take more steps")
-        if self.sampler == "quasi-random" and not (n >= LEAST_POINTS and abs(off) < OFF):
+        if self.sampler == "langevin" and not (d["r_hat"] or np.inf) < R_HAT:
+            found.append(f"the chains' R̂ is {d['r_hat']}: take more steps")
+        if self.sampler == "quasi-random" and not (n >= LEAST_POINTS and abs(off) < LOG_Z_OFF):
             found.append(f"{n:.0f} effective points, log Z off by {off:.2g}: take more points")
-        if self._trains_temperature and self.loss == "likelihood" and not abs(ratio - 1) < OFF:
-            found.append(f"E₋/E₊ is {ratio:.2f} at the trained temperature: take more epochs, or another learning_rate")
-        return found
+        judged = {k: d.get(k) for k in ("energy_ratio", "acceptance")}
+        return found + unconverged(judged, self._trains_temperature and self.loss == "likelihood")
 
     def log_likelihood(self, X: np.ndarray) -> np.ndarray:
         """log p(x) = -E(x)/T - log ∫ exp(-E/T) of each event, a density in the angles [rad^-features], ``(n,)``."""
         X = self._check(X, reset=False)
         return -(1 - self.fidelity(X)) / self.temperature_ - self.log_normaliser_
+
+
+def _joined(plain: History, then: History) -> dict[str, Any]:
+    """One history of two trainings, the loss of the first E₊; what that does not know is None there."""
+    n = len(plain.train)
+    unknown: list[float | None] = [None] * n
+    notes = {name: (plain.train if name == "energy_data" else unknown) + values for name, values in then.notes.items()}
+    return {"train": plain.train + then.train, "validation": unknown + then.validation if then.validation else [],
+            "best_epoch": n + then.best_epoch if then.train else plain.best_epoch, "seconds": plain.seconds + then.seconds,
+            "notes": notes}

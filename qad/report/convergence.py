@@ -134,10 +134,6 @@ def _measured(run: Run) -> dict[str, float]:
     history = _folder(d, "history")
     found = {k: number(d.get(k)) for k in ("energy_ratio", "acceptance", "at_bounds", "at_bounds_data", "wasserstein",
                                            "wasserstein_fresh", "temperature")}
-    if math.isnan(found["acceptance"]):
-        found["acceptance"] = number(d.get("chains_acceptance"))
-    if "effective_points" in d and "at_bounds_data" not in d:  # a model on quadrature points notes this of the data alone
-        found |= {"at_bounds": math.nan, "at_bounds_data": found["at_bounds"]}
     fresh = found["wasserstein_fresh"]
     found["over_halves"] = found["wasserstein"] / fresh if fresh > 0 else math.nan
     epochs = len(history.get("train") or ())

@@ -125,16 +125,16 @@ def test_notes_may_be_missing(lost):
 
 def test_without_notes_the_loss_is_drawn_and_without_epochs_nothing():
     history = {"train": [3.0, 2.0], "validation": [3.5, 2.5], "best_epoch": 1, "seconds": [1, 1]}
-    quantum = {"history": history, "converged": False, "energy_data": 0.3, "energy_ratio": None, "wasserstein": math.inf,
-               "chains_acceptance": 0.57, "effective_points": 90.0, "at_bounds": 0.06}
-    [found] = energy_models(made(lambda *_: quantum, seeds=1, trains=("qcd",)))
+    bare = {"history": history, "converged": False, "energy_data": 0.3, "energy_ratio": None, "wasserstein": math.inf,
+            "acceptance": 0.57, "at_bounds_data": 0.06}
+    [found] = energy_models(made(lambda *_: bare, seeds=1, trains=("qcd",)))
     assert {(c.whose, c.values, c.kept) for c in curves_of(found)["loss"]} == {
         ("training", (3.0, 2.0), 2), ("validation", (3.5, 2.5), 2)}
     told = dict(zip(HEADS, *table_of([found], "qcd"), strict=True))
-    assert told["at bounds"] == "–" and told["data at bounds"] == "0.060"  # the quantum one notes that of the data
+    assert told["at bounds"] == "–" and told["data at bounds"] == "0.060"
     assert told["acceptance"] == "0.570" and told["E₋/E₊"] == told["W₁"] == "–"
     for empty in ({}, {"train": []}, None):
-        [found] = energy_models(made(lambda *_, h=empty: {**quantum, "history": h}, seeds=1, trains=("qcd",)))
+        [found] = energy_models(made(lambda *_, h=empty: {**bare, "history": h}, seeds=1, trains=("qcd",)))
         assert training_curves(found) is None and "–" in table_of([found], "qcd")[0][-1]
 
 
