@@ -193,7 +193,7 @@ def _drift(slope: torch.Tensor, h: torch.Tensor, moving: torch.Tensor | None) ->
         slope = slope * moving
     drift = h * slope
     longest = torch.sqrt(2 * h * (slope.shape[1] if moving is None else moving.sum(1, keepdim=True)))
-    return drift * (longest / drift.detach().norm(dim=1, keepdim=True).clamp_min(1e-30)).clamp_max(1)
+    return drift * (longest / drift.norm(dim=1, keepdim=True).clamp_min(1e-30)).clamp_max(1)
 
 
 def _reflected(y: torch.Tensor, mean: torch.Tensor, h: torch.Tensor) -> torch.Tensor:

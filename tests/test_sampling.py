@@ -93,6 +93,108 @@ def test_detailed_balance_on_a_grid(jumps):
     assert 0.1 < (chains.points.numpy() != x).mean() < 0.9  # it moves
 
 
+def line(energy, low, high):
+    """Exact draws of exp(-E) on [low, high], ``(n, 1)``, by inverting its integral on a fine grid, and that integral."""
+    fine = torch.linspace(low, high, 200_001, dtype=torch.float64)
+    mass = torch.exp(-energy(fine[:, None])).numpy()
+    cumulative = np.r_[0, np.cumsum((mass[1:] + mass[:-1]) / 2)]
+    cumulative /= cumulative[-1]
+    x = np.interp(np.random.default_rng(0).uniform(size=100_000), cumulative, fine.numpy())
+    return torch.as_tensor(x[:, None]), lambda v: np.interp(v, fine.numpy(), cumulative)
+
+
+@pytest.mark.parametrize(("energy", "high", "step"), [
+    (lambda x: x[:, 0].square() / 2, 5.0, 0.02),  # half a normal, densest at the wall: noise as wide as it is
+    (lambda x: 3 * x[:, 0], 5.0, 0.01),  # the drift goes into the wall
+    (lambda x: 5e3 * (x[:, 0] - 1).pow(4), 2.0, 3e-3),  # so steep that the drift is cut off
+], ids=["half-normal", "exponential", "quartic"])
+def test_exact_points_stay_exact(energy, high, step):
+    exact, distribution = line(energy, 0.0, high)
+    chains = Langevin(torch.zeros(1).double(), torch.full((1,), high).double(), restart=0, jumps=0, step=step, seed=0,
+                      chains=len(exact), points=exact)
+    chains.run(energy, 8)
+    assert 0.3 < chains.diagnostics["acceptance"] < 0.95
+    assert (chains.points - exact).abs().mean() > 0.3 * exact.std()
+    assert stats.kstest(chains.points.numpy().ravel(), distribution).pvalue > 1e-3
+
+
+def test_each_block_has_a_step_of_its_own():
+    """Coordinates that differ in width by a factor of a hundred: one step for both would leave one still."""
+    def energy(x):
+        return (x / torch.tensor([0.01, 1.0], dtype=torch.float64)).square().sum(1) / 2
+
+    chains = Langevin(*BOX, chains=2000, restart=0, jumps=0, blocks=torch.eye(2).bool(), seed=0)
+    chains.run(energy, 2, burn_in=400)
+    before = chains.points.clone()
+    chains.run(energy, 2)
+    assert (chains.points != before).double().mean(0).tolist() == pytest.approx([0.57, 0.57], abs=0.05)
+    assert chains.steps[1] > 300 * chains.steps[0]
+    x = chains.run(energy, 400, every=40)
+    assert float(x[:, 0].std()) == pytest.approx(0.01, rel=0.05)
+    assert float(x[:, 1].std()) == pytest.approx(stats.truncnorm(-1.5, 1.5).std(), rel=0.03)
+
+
+@pytest.mark.parametrize("blocks", [None, [[True, True, False], [False, False, True]]])
+def test_what_is_not_free_never_moves(blocks):
+    """Events say themselves which coordinates they have: here the third tells whether the second is there."""
+    def free(x):
+        return torch.stack([torch.ones(len(x), dtype=torch.bool), x[:, 2] > 0.5, torch.zeros(len(x), dtype=torch.bool)], 1)
+
+    start = torch.rand(4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    start[:, 2] = (start[:, 2] > 0.4).double()
+    there = start[:, 2] > 0.5
+    start[~there, 1] = 0.123
+    chains = Langevin(torch.zeros(3).double(), torch.ones(3).double(), chains=4000, restart=0.2, jumps=0.2, points=start,
+                      free=free, seed=1, blocks=None if blocks is None else torch.tensor(blocks))
+    chains.run(lambda x: 4 * x[:, 0] + 4 * x[:, 1], 150, burn_in=50)
+    chains.restart = 0.0  # what has just begun anew is not yet exact
+    chains.run(lambda x: 4 * x[:, 0] + 4 * x[:, 1], 50)
+    x = chains.points
+    assert torch.equal(x[:, 2], start[:, 2]) and torch.equal(x[~there, 1], start[~there, 1])
+    for what, was in ((x[:, 0], start[:, 0]), (x[there, 1], start[there, 1])):
+        assert (what != was).double().mean() > 0.99
+        assert stats.kstest(what.numpy(), stats.truncexpon(4, scale=0.25).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("blocks", [None, torch.eye(2).bool()])
+def test_the_gradient_through_a_chain(blocks):
+    """Against differences at the same random numbers: of the energy's parameters, and of the temperature."""
+    def moments(theta):
+        def energy(x):
+            return theta[0] * (x.norm(dim=1) - theta[1]).square() + x[:, 0]
+
+        chains = Langevin(*BOX, chains=64, restart=0, jumps=0.1, step=3e-3, seed=5, blocks=blocks)
+        x = chains.run(energy, 6, temperature=theta[2].exp(), through=True)
+        return (x[:, 0] * x[:, 1].exp()).mean() + x.square().mean()
+
+    theta = torch.tensor([6.0, 1.0, -0.4], dtype=torch.float64, requires_grad=True)
+    slope = torch.autograd.grad(moments(theta), theta)[0]
+    differences = [(moments(theta.detach() + e) - moments(theta.detach() - e)) / 2e-6 for e in 1e-6 * torch.eye(3).double()]
+    assert slope.abs().min() > 1e-3
+    torch.testing.assert_close(slope, torch.stack(differences).detach(), rtol=1e-4, atol=1e-8)
+
+
+def test_without_through_nothing_is_differentiable_and_the_points_are_the_same():
+    w = torch.tensor(6.0, dtype=torch.float64, requires_grad=True)
+    found = [Langevin(*BOX, chains=64, seed=5).run(lambda x: w * ring(x), 6, burn_in=2, through=t) for t in (True, False)]
+    assert found[0].requires_grad and not found[1].requires_grad
+    assert torch.equal(found[0].detach(), found[1])
+
+
+def test_chains_go_on_from_their_state_and_generator():
+    def chains(seed):
+        return Langevin(*BOX, chains=100, buffer=300, blocks=torch.eye(2).bool(), seed=seed)
+
+    whole, other = chains(0), chains(1)
+    whole.run(ring, 5, burn_in=7)
+    for mine, its in zip(other.state, whole.state, strict=True):
+        mine.copy_(its)
+    other.random.set_state(whole.random.get_state())
+    for run in ({"steps": 6, "adapt": True}, {"steps": 4}):
+        assert torch.equal(whole.run(ring, **run), other.run(ring, **run))
+    assert all(torch.equal(a, b) for a, b in zip(whole.state, other.state, strict=True))
+
+
 def test_same_seed_same_samples_whatever_the_global_state():
     def run(seed):
         torch.manual_seed(np.random.default_rng().integers(1000))
