@@ -20,8 +20,8 @@ LEAST_GAIN = 0.05
 class Langevin:
     """Chains with stationary density p(x) ∝ exp(-E(x)/T) on the box [low, high], kept in a buffer between runs.
 
-    A step proposes y = x - h∇E/T + √(2h) ξ, the gradient's part no longer than √(2hd) and all of it reflected at the bounds, and
-    accepts it with the probability that keeps p exact;
+    A step proposes y = x - h∇E/T + √(2h) ξ, the gradient's part no longer than √(2hd) and all of it reflected at the bounds,
+    and accepts it with the probability that keeps p exact;
     h is adapted to the acceptance ``target`` while a run burns in (0.574 is best in many dimensions: Roberts and Rosenthal
     1998), then frozen. Some steps propose a point anywhere in the box instead, that chains change modes.
 
@@ -34,8 +34,8 @@ class Langevin:
     step       h at the beginning, in units of the box's width squared
     seed       of all random numbers
     points     that the buffer begins with, ``(buffer, d)``; by default uniform
-    blocks     which coordinates move together, bool ``(k, d)``: step i moves those of block i mod k, each block with an h of its
-               own; by default all at once
+    blocks     which coordinates move together, bool ``(k, d)``: step i moves those of block i mod k, each block with an h of
+               its own; by default all at once
     free       tells of points ``(B, d)`` which coordinates may move, bool ``(B, d)``; by default all
 
     ``points`` is the buffer ``(buffer, d)``, ``step`` the present h of the first block.
