@@ -7,7 +7,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 from qad import load, save
 from qad.errors import InputError, NotConvergedWarning
@@ -208,6 +208,21 @@ def test_too_few_points_are_told():
     assert str(warned[0].message).endswith(": " + "; ".join(model.diagnostics_["problems"]))
     with pytest.warns(NotConvergedWarning, match="no likelier than a uniform density"):
         NormalisedAutoencoder(temperature=0.01, ansatz="strongly-entangling", epochs=1, learning_rate=1e-9).fit(table())
+
+
+@pytest.mark.filterwarnings("ignore::qad.errors.NotConvergedWarning")
+def test_what_is_told_of_the_data_is_not_the_models():
+    """Of the angles two fifths lie within π/100 of 0 or π, where no circuit can crowd; two halves by SciPy's distance."""
+    X = np.random.default_rng(0).permutation(np.r_[np.linspace(-1, 1, 300), np.full(100, -5.0), np.full(100, 5.0)])[:, None]
+    model = NormalisedAutoencoder(spread=float(X.std()), epochs=20, warm_up=0).fit(X)
+    d, angles = model.diagnostics_, model.inputs(X)[:, 0]
+    assert d["at_bounds_data"] == pytest.approx(0.4) and 0.01 < d["at_bounds"] < 0.1 and d["warm_up"] == 0
+    assert d["wasserstein_fresh"] == pytest.approx(stats.wasserstein_distance(angles[::2], angles[1::2]))
+    points, log_q = spread_points(torch.as_tensor(angles[:, None]), 2**15, seed=9)
+    p = np.exp(model.log_likelihood(model.mean_ + np.log(np.tan(points.numpy().clip(1e-9, 3.1415926) / 2))
+                                    * model.deviation_ / model.spread_) - log_q.numpy())
+    exact = stats.wasserstein_distance(angles, points[:, 0], v_weights=p)
+    assert d["wasserstein"] == pytest.approx(exact, abs=0.01)
 
 
 def test_score_circuit_and_a_saved_model_agree(tmp_path):
