@@ -12,17 +12,30 @@ from qad.normalised import NormalisedDetector
 
 
 class NormalisedAutoencoder(NormalisedDetector):
-    """Score = error of a dense autoencoder that is a density, ``E(x) = (1/f) |x - D(z)|²``, z = E(x)/|E(x)|."""
+    """Score = error of a dense autoencoder that is a density, ``E(x) = (1/f) |x - D(z)|²`` with z = E(x)/|E(x)| on a sphere.
+
+    p(x) ∝ exp(-E(x)/T): trained by likelihood, so that it reconstructs background and not what is simpler than background
+    (arXiv:2105.05735; jets 2206.14225). Tables ``(n, f)`` in any unit: columns are divided by the background's standard
+    deviation inside. As a head on a learned representation, put that in front (``learned-latent``, ``principal-components``).
+    In more than some thirty columns E/T is large, and a small ``learning_rate`` is needed, that chains can follow.
+
+    hidden, latent   sizes of the encoder's layers, which the decoder mirrors, and of the space whose sphere z lies on
+    epochs, warm_up  normalised, and plain before them
+
+    All other settings, and what is fitted, as in :class:`qad.normalised.NormalisedDetector`. A model's density is that in these
+    columns: where it peaks at the signal, as that of tops' particles does at a jet of one prong, being normalised does not
+    help (docs/both_directions.md).
+    """
 
     jumps = 0.05
 
-    def __init__(self, hidden: Sequence[int] = (64, 64), latent: int = 3, epochs: int = 40, warm_up: int = 20,
+    def __init__(self, hidden: Sequence[int] = (64, 64), latent: int = 3, epochs: int = 40, warm_up: int = 10,
                  learning_rate: float = 1e-3, warm_up_rate: float = 2e-3, batch_size: int = 256, patience: int = 15,
                  loss: str = "likelihood", temperature: float | str = "likelihood", steps: int = 10, latent_steps: int = 10,
-                 restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, buffer: int = 4096, device: str = "auto",
+                 restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, smear: float | str = 0.0, buffer: int = 512, device: str = "auto",
                  precision: str = "float32", checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
-                         latent_steps, restart, penalty, spectral, buffer, device, precision, checkpoint, random_state)
+                         latent_steps, restart, penalty, spectral, smear, buffer, device, precision, checkpoint, random_state)
         self.hidden = hidden
         self.latent = latent
 
@@ -35,6 +48,8 @@ class NormalisedAutoencoder(NormalisedDetector):
 
 
 class _Network(nn.Module):
+    """Columns in standard deviations about their means."""
+
     def __init__(self, sizes: Sequence[int], spectral: bool, seed: int) -> None:
         super().__init__()
         self.latent = sizes[-1]

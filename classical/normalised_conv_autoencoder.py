@@ -21,19 +21,29 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class NormalisedConvAutoencoder(NormalisedDetector):
-    """Score = error of a convolutional autoencoder that is a density, ``E(x) = mean over pixels of (x - D(z))²/s²``."""
+    """Score = error of a convolutional autoencoder that is a density, ``E(x) = mean over pixels of (x - D(z))²/s²``.
+
+    p(x) ∝ exp(-E(x)/T) of images ``(n, height, width)``, whose pixels lie between 0 and the brightest of the training images;
+    z = E(x)/|E(x)| on a sphere (arXiv:2206.14225). s is the root mean square of all pixels, the network that of
+    :class:`classical.conv_autoencoder.ConvAutoencoder`, with its settings; ``PRESETS`` has the published one. Images should be
+    smeared (``images`` with ``blur``), or the energy cannot tell near pixels from far ones. In hundreds of pixels E/T is
+    some hundreds: chains follow only a slow training, hence the small ``learning_rate``. On a CPU a step of the training costs
+    some twenty of the plain autoencoder's.
+
+    All other settings, and what is fitted, as in :class:`qad.normalised.NormalisedDetector`.
+    """
 
     takes = "image"
 
     def __init__(self, channels: Sequence[int] = (8, 8, 8), pool_after: Sequence[int] = (1, 2), pooling: str = "average",
                  dense: Sequence[int] = (100,), latent: int = 3, activation: str = "leaky-relu", epochs: int = 15,
-                 warm_up: int = 10, learning_rate: float = 1e-3, warm_up_rate: float = 2e-3, batch_size: int = 64,
+                 warm_up: int = 10, learning_rate: float = 1e-4, warm_up_rate: float = 2e-3, batch_size: int = 64,
                  patience: int = 10, loss: str = "likelihood", temperature: float | str = "likelihood", steps: int = 10,
-                 latent_steps: int = 10, restart: float = 0.1, penalty: float = 0.0, spectral: bool = False,
-                 buffer: int = 2048, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
+                 latent_steps: int = 10, restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, smear: float | str = 0.0,
+                 buffer: int = 256, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
                  random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
-                         latent_steps, restart, penalty, spectral, buffer, device, precision, checkpoint, random_state)
+                         latent_steps, restart, penalty, spectral, smear, buffer, device, precision, checkpoint, random_state)
         self.channels = channels
         self.pool_after = pool_after
         self.pooling = pooling

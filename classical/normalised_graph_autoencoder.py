@@ -64,7 +64,7 @@ class NormalisedGraphAutoencoder(NormalisedDetector):
                  buffer: int = 2048, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
                  random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
-                         latent_steps, restart, penalty, spectral, buffer, device, precision, checkpoint, random_state)
+                         latent_steps, restart, penalty, spectral, 0.0, buffer, device, precision, checkpoint, random_state)
         self.latent = latent
         self.width = width
         self.layers = layers
@@ -183,7 +183,7 @@ class _Network(nn.Module):
         return torch.cat([nodes[..., :LOGS], angle.cos(), angle.sin()], -1)
 
     def _encode(self, features: torch.Tensor, A: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
-        h, share = features * here[..., None], A / (1 + A.sum(2, keepdim=True))
+        h, share = features, A / (1 + A.sum(2, keepdim=True))  # absent nodes have no neighbours
         for convolution in self.down:
             h = nn.functional.silu(convolution(torch.cat([h, share @ h], -1)))
         n = here.sum(1, keepdim=True)

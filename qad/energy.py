@@ -40,7 +40,8 @@ class Model(Protocol):
 
 def train_energy(parameters: Sequence[torch.Tensor], energy: Callable[[Any], torch.Tensor], model: Model, *,
                  log_beta: torch.Tensor, loss: str = "likelihood", warm_up: int = 0,
-                 penalty: Callable[[], torch.Tensor] | None = None, begin: Callable[[], None] | None = None,
+                 penalty: Callable[[], torch.Tensor] | None = None, seen: Callable[[Any], Any] = lambda batch: batch,
+                 begin: Callable[[int], None] | None = None,
                  notes: Callable[[], dict[str, float | None]] | None = None, **settings: Any) -> History:
     """Minimise -log p(x) = E(x)/T + log Z, or the Wasserstein distance between background and model; the one trainer.
 
@@ -52,7 +53,8 @@ def train_energy(parameters: Sequence[torch.Tensor], energy: Callable[[Any], tor
     loss      "likelihood" or "wasserstein"
     warm_up   epochs that minimise the mean energy alone, as a plain autoencoder
     penalty   added to the loss of each step of the likelihood
-    begin     called once, after the warm-up and before the model's first step
+    seen      what the energy sees of a batch: the batch, or the batch smeared
+    begin     told each epoch after the warm-up before it begins, from 0; also where a killed training goes on
     notes     asked after each epoch, besides E₊
     settings  of :func:`qad.training.train`
     """
@@ -62,10 +64,11 @@ def train_energy(parameters: Sequence[torch.Tensor], energy: Callable[[Any], tor
 
     def started(epoch: int) -> None:
         now.update(epoch=epoch, energy=0.0, count=0)
-        if epoch == warm_up and begin is not None:
-            begin()
+        if epoch >= warm_up and begin is not None:
+            begin(epoch - warm_up)
 
     def objective(batch: Any) -> torch.Tensor:
+        batch = seen(batch)
         if now["epoch"] < warm_up:
             return _counted(energy(batch))
         model.advance()

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import nn
 
 from qad import networks, settings
@@ -20,6 +19,8 @@ from qad.transport import wasserstein
 
 #: Events that the distance between model and data is taken over; steps of the chains that judge the trained model.
 JUDGES, LAST_STEPS = 512, 100
+#: Learning rate of the last epoch over that of the first, for chains can follow only what moves slowly; T's over the weights'.
+LAST_RATE, WARMER = 0.05, 10
 
 
 class NormalisedDetector(NeuralDetector):
@@ -37,12 +38,15 @@ class NormalisedDetector(NeuralDetector):
     restart       share of the chains that begin anew where the latent chains are
     penalty       γ in γ E₋²/T
     spectral      divide each layer's weights by their spectral norm
+    smear         background is smeared by this much noise, in standard deviations of each coordinate, so that p is its density
+                  at that resolution; "scott" takes n^(-1/(d + 4)), the rule of kernel densities. Scores are of events unsmeared
     buffer        events of the model that are kept
 
-    Steps of the chains adapt by themselves, in both spaces. The epoch kept is the one whose model is nearest, in W₁, to
-    background held back. ``diagnostics_`` has E₊, E₋ and their ratio, acceptance, shares of coordinates at the bounds, W₁ to the
-    data and between two halves of the data, T, per epoch and at the end, ``converged`` and, in words, ``problems``; where there
-    are any a :class:`qad.errors.NotConvergedWarning` says so. All else as in :class:`qad.neural.NeuralDetector`.
+    Steps of the chains adapt by themselves, in both spaces; the learning rate falls linearly, to a twentieth. The epoch kept is
+    the one whose model is nearest, in W₁, to background held back. ``diagnostics_`` has E₊, E₋ and their ratio, acceptance,
+    shares of coordinates at the bounds, W₁ to the data and between two halves of the data, T, per epoch and at the end,
+    ``converged`` and, in words, ``problems``; where there are any a :class:`qad.errors.NotConvergedWarning` says so. All else as
+    in :class:`qad.neural.NeuralDetector`.
     """
 
     whole = NeuralDetector.whole | {"warm_up": 0, "steps": 1, "latent_steps": 0, "latent": 2, "buffer": 1}
@@ -51,7 +55,8 @@ class NormalisedDetector(NeuralDetector):
 
     def __init__(self, epochs: int, warm_up: int, learning_rate: float, warm_up_rate: float, batch_size: int, patience: int,
                  loss: str, temperature: float | str, steps: int, latent_steps: int, restart: float, penalty: float,
-                 spectral: bool, buffer: int, device: str, precision: str, checkpoint: str | None, random_state: int) -> None:
+                 spectral: bool, smear: float | str, buffer: int, device: str, precision: str, checkpoint: str | None,
+                 random_state: int) -> None:
         super().__init__(epochs, learning_rate, batch_size, patience, device, precision, checkpoint, random_state)
         self.warm_up = warm_up
         self.warm_up_rate = warm_up_rate
@@ -62,6 +67,7 @@ class NormalisedDetector(NeuralDetector):
         self.restart = restart
         self.penalty = penalty
         self.spectral = spectral
+        self.smear = smear
         self.buffer = buffer
 
     def _check_settings(self) -> None:
@@ -76,6 +82,8 @@ class NormalisedDetector(NeuralDetector):
         settings.number("warm_up_rate", self.warm_up_rate, above=True)
         settings.number("penalty", self.penalty)
         settings.flag("spectral", self.spectral)
+        if self.smear != "scott":
+            settings.number("smear", self.smear)
         if not (isinstance(self.restart, int | float) and 0 <= self.restart <= 1):
             raise InputError(f"restart={self.restart!r}: expected a share from 0 to 1")
         if self.latent_steps == 0 and self.restart > 0:
@@ -97,101 +105,119 @@ class NormalisedDetector(NeuralDetector):
 
         u = coordinates(x)
         held = u if validation is None else coordinates(networks.tensor(validation, torch.float32).to(here))
-        some = torch.Generator().manual_seed(self.random_state)
-        chosen = held[torch.randperm(len(held), generator=some)[:JUDGES].to(here)]
-        trains_T = isinstance(self.temperature, str)
-        log_beta = torch.zeros((), device=here, requires_grad=trains_T)
-        if not trains_T:
-            log_beta.data.fill_(-math.log(self.temperature))
-        low, high = network.bounds(u)
-        begin_at = torch.randint(len(u), (max(self.buffer, self.batch_size),), generator=some).to(here)
+        noise, some = torch.Generator(here).manual_seed(self.random_state + 2), torch.Generator().manual_seed(self.random_state)
+        width = self._resolution(*u.shape) * u.std(0, correction=0)
+
+        def smear(u: torch.Tensor) -> torch.Tensor:
+            return u + width * torch.randn(u.shape, generator=noise, dtype=u.dtype, device=here) if self.smear else u
+
+        chosen = smear(held[torch.randperm(len(held), generator=some)[:JUDGES].to(here)])
+        learns_T = isinstance(self.temperature, str)
+        log_beta = torch.tensor(0.0 if learns_T else -math.log(self.temperature), device=here, requires_grad=learns_T)
+        low, high = network.bounds(smear(u))
+        begun = torch.randint(len(u), (max(self.buffer, self.batch_size),), generator=some).to(here)
         model = OnManifold(network, log_beta, low, high, chains=min(self.batch_size, len(u)), steps=self.steps,
                            latent_steps=self.latent_steps, restart=self.restart, through=self.loss == "wasserstein",
-                           penalty=self.penalty, seed=self.random_state, jumps=self.jumps, points=u[begin_at],
+                           penalty=self.penalty, seed=self.random_state, jumps=self.jumps, points=u[begun],
                            **self._chain_settings(network))
-        weights = [p for p in network.parameters() if p.requires_grad]
-        others = [log_beta] if trains_T else []
-        optimizer = torch.optim.Adam([{"params": weights}, {"params": others, "lr": self._temperature_rate()}] if others else weights,
-                                     lr=self.warm_up_rate if self.warm_up else self.learning_rate)
-        before, epoch = self._mean_energy(network, chosen), {"begun": self.warm_up == 0}
-
-        def begin() -> None:
-            epoch["begun"] = True
-            optimizer.state.clear()
-            for group, rate in zip(optimizer.param_groups, [self.learning_rate, self._temperature_rate()], strict=False):
-                group["lr"] = rate
-            with torch.no_grad():
-                if trains_T:
-                    log_beta.fill_(-math.log(tube(self._mean_energy(network, chosen), model.dimensions(chosen) - self.latent)))
-                for part in model.visible.points.split(self.chunk):
-                    part.copy_(model.rebuilt(part))
-
-        def judge() -> torch.Tensor:
-            network.train(False)
-            if not epoch["begun"]:
-                return torch.tensor(self._mean_energy(network, chosen))
-            epoch["distance"] = wasserstein(chosen, model.visible.points[: len(chosen)])
-            return epoch["distance"]
-
-        def notes() -> dict[str, float | None]:
-            if not epoch["begun"]:
-                return dict.fromkeys(model.names)
-            return model.notes() | {"wasserstein": float(epoch["distance"])}
-
-        def energy(batch: torch.Tensor) -> torch.Tensor:
-            network.train()
-            return network.energy(batch).mean()
-
+        training = _Training(self, model, log_beta, chosen)
+        before = training.mean_energy(chosen)
         history = train_energy(
-            [*weights, *others], energy, model, log_beta=log_beta, loss=self.loss, warm_up=self.warm_up, begin=begin, notes=notes,
-            data=u, epochs=self.warm_up + self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate,
-            validation=judge, patience=self.patience, optimizer=optimizer, seed=self.random_state, clip=self.clip,
-            buffers=[b for b in network.buffers() if b.is_floating_point()],
-            state=[t for chain in model.chains for t in chain.state], generator=[chain.random for chain in model.chains],
-            precision=self.precision, checkpoint=checkpoint_of(self, X, validation), progress=self.progress)
+            training.parameters, training.energy, model, seen=smear, log_beta=log_beta, loss=self.loss, warm_up=self.warm_up,
+            begin=training.begin, notes=training.notes, data=u, epochs=self.warm_up + self.epochs, batch_size=self.batch_size,
+            learning_rate=self.learning_rate, validation=training.judge, patience=self.patience, optimizer=training.optimizer,
+            seed=self.random_state, clip=self.clip, buffers=[b for b in network.buffers() if b.is_floating_point()],
+            state=[t for chain in model.chains for t in chain.state],
+            generator=[noise, *(chain.random for chain in model.chains)], precision=self.precision,
+            checkpoint=checkpoint_of(self, X, validation), progress=self.progress)
         network.train(False)
         self.temperature_ = math.exp(-float(log_beta.detach()))
         self.parameters_ = networks.count(network)
         self.diagnostics_ = {"history": history.as_dict(), "warm_up": self.warm_up, "loss_untrained": before,
-                             "loss": self._mean_energy(network, chosen), "temperature": self.temperature_}
+                             "loss": training.mean_energy(chosen), "temperature": self.temperature_}
         if self.epochs:
-            self._judge(model, u, chosen, trains_T)
+            self._judge(training, smear(u[: 8 * JUDGES]))
         self.samples_ = network.events(model.visible.points.detach()).cpu().numpy()
         self.network_ = network.double()  # scores must not depend on how events are batched
         self.device_ = str(here)
 
-    def _temperature_rate(self) -> float:
-        return 10 * self.learning_rate
+    def _resolution(self, n: int, d: int) -> float:
+        return n ** (-1 / (d + 4)) if self.smear == "scott" else float(self.smear)
 
     def _chain_settings(self, network: nn.Module) -> dict[str, Any]:
         """More of :class:`qad.sampling.Langevin`, for events whose coordinates do not all move at once."""
         return {}
 
-    @torch.no_grad()
-    def _mean_energy(self, network: nn.Module, u: torch.Tensor) -> float:
-        network.train(False)
-        return float(sum(network.energy(part).sum() for part in u.split(self.chunk))) / len(u)
-
-    def _judge(self, model: OnManifold, u: torch.Tensor, chosen: torch.Tensor, trains_T: bool) -> None:
-        """The trained model by its chains, run on; into ``diagnostics_``."""
-        network = model.network
-        for _ in range(max(1, len(model.visible.points) // model.visible.chains)):
-            model.run(LAST_STEPS)
-        x = model.visible.points
-        e_data, e_model = self._mean_energy(network, u[: 8 * JUDGES]), self._mean_energy(network, x)
-        half = len(chosen) // 2
+    def _judge(self, training: _Training, u: torch.Tensor) -> None:
+        """The trained model by its chains, run on, beside background ``u``; into ``diagnostics_``."""
+        model, chosen = training.model, training.chosen
+        model.visible.chains = min(JUDGES, len(model.visible.points))
+        x = model.run(LAST_STEPS)
+        half = min(len(chosen) // 2, len(x))
+        e_data, e_model = training.mean_energy(u), training.mean_energy(x)
         found = {"energy_data": e_data, "energy_model": e_model, "energy_ratio": e_model / max(e_data, 1e-12),
                  "acceptance": model.visible.diagnostics["acceptance"],
-                 "at_bounds": model.at_bounds(x), "at_bounds_data": model.at_bounds(u[: 8 * JUDGES]),
+                 "at_bounds": model.at_bounds(x), "at_bounds_data": model.at_bounds(u),
                  "wasserstein": float(wasserstein(chosen[:half], x[:half])),
                  "wasserstein_fresh": float(wasserstein(chosen[:half], chosen[half : 2 * half])) if half else None}
-        problems = unconverged(found, trains_T and self.loss == "likelihood")
+        problems = unconverged(found, isinstance(self.temperature, str) and self.loss == "likelihood")
         self.diagnostics_ |= found | {"converged": not problems, "problems": problems}
         if problems:
             warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning,
                           stacklevel=4)
 
-    def fit(self, X: ArrayLike, y: Any = None, **more: Any) -> NormalisedDetector:
-        """As every detector."""
-        super().fit(X, y, **more)
-        return self
+
+class _Training:
+    """The two stages of one training: first the plain autoencoder, then the normalised one."""
+
+    def __init__(self, detector: NormalisedDetector, model: OnManifold, log_beta: torch.Tensor, chosen: torch.Tensor) -> None:
+        self.detector, self.model, self.log_beta, self.chosen = detector, model, log_beta, chosen
+        self.network = model.network
+        weights = [p for p in self.network.parameters() if p.requires_grad]
+        self.parameters = [*weights, log_beta] if log_beta.requires_grad else weights
+        groups = [{"params": weights}, *([{"params": [log_beta]}] if log_beta.requires_grad else [])]
+        self.optimizer = torch.optim.Adam(groups, lr=detector.warm_up_rate)
+        self.normalised, self.distance = False, math.nan
+
+    def energy(self, batch: torch.Tensor) -> torch.Tensor:
+        """Mean E of a batch."""
+        self.network.train()
+        return self.network.energy(batch).mean()
+
+    @torch.no_grad()
+    def mean_energy(self, u: torch.Tensor) -> float:
+        """Mean E of any number of events."""
+        self.network.train(False)
+        return float(sum(self.network.energy(part).sum() for part in u.split(self.detector.chunk))) / len(u)
+
+    def begin(self, epoch: int) -> None:
+        """An epoch of the normalised training: its learning rates; at the first, T and the chains' points."""
+        rate = self.detector.learning_rate * (1 - (1 - LAST_RATE) * epoch / max(self.detector.epochs - 1, 1))
+        for group, faster in zip(self.optimizer.param_groups, (1, WARMER), strict=False):
+            # the loss is another one after each step: its gradient is not worth remembering
+            group.update(lr=rate * faster, betas=(0.0, 0.999))
+        self.normalised = True
+        if epoch:
+            return
+        self.optimizer.state.clear()
+        with torch.no_grad():
+            if self.log_beta.requires_grad:
+                d = self.model.dimensions(self.chosen) - self.detector.latent
+                self.log_beta.fill_(-math.log(tube(self.mean_energy(self.chosen), d)))
+            for part in self.model.visible.points.split(self.detector.chunk):
+                part.copy_(self.model.rebuilt(part))
+
+    def judge(self) -> torch.Tensor:
+        """What decides which epoch is kept: the plain autoencoder's error; then the model's distance from background."""
+        if not self.normalised:
+            return torch.tensor(self.mean_energy(self.chosen))
+        self.network.train(False)
+        found = wasserstein(self.chosen, self.model.visible.points[: len(self.chosen)])
+        self.distance = float(found)
+        return found
+
+    def notes(self) -> dict[str, float | None]:
+        """Of an epoch, for the history."""
+        if not self.normalised:
+            return dict.fromkeys(self.model.names)
+        return self.model.notes() | {"wasserstein": self.distance}
