@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from qad import networks, settings
@@ -45,8 +46,8 @@ class NormalisedDetector(NeuralDetector):
     Steps of the chains adapt by themselves, in both spaces; the learning rate falls linearly, to a twentieth. The epoch kept is
     the one whose model is nearest, in W₁, to background held back. ``diagnostics_`` has E₊, E₋ and their ratio, acceptance,
     shares of coordinates at the bounds, W₁ to the data and between two halves of the data, T, per epoch and at the end,
-    ``converged`` and, in words, ``problems``; where there are any a :class:`qad.errors.NotConvergedWarning` says so. All else as
-    in :class:`qad.neural.NeuralDetector`.
+    ``converged`` and, in words, ``problems``; where there are any a :class:`qad.errors.NotConvergedWarning` says so. ``sample``
+    draws events of the model. All else as in :class:`qad.neural.NeuralDetector`.
     """
 
     whole = NeuralDetector.whole | {"warm_up": 0, "steps": 1, "latent_steps": 0, "latent": 2, "buffer": 1}
@@ -138,6 +139,7 @@ class NormalisedDetector(NeuralDetector):
         if self.epochs:
             self._judge(training, smear(u[: 8 * JUDGES]))
         self.samples_ = network.events(model.visible.points.detach()).cpu().numpy()
+        self.bounds_ = torch.stack([low, high]).cpu().numpy()
         self.network_ = network.double()  # scores must not depend on how events are batched
         self.device_ = str(here)
 
@@ -147,6 +149,26 @@ class NormalisedDetector(NeuralDetector):
     def _chain_settings(self, network: nn.Module) -> dict[str, Any]:
         """More of :class:`qad.sampling.Langevin`, for events whose coordinates do not all move at once."""
         return {}
+
+    def sample(self, n: int, steps: int = 500) -> np.ndarray:
+        """``n`` events of the trained density, as those in ``fit``; by as many chains from the ``samples_``, ``steps`` long.
+
+        In the first half of them their steps' lengths adapt. All random numbers come from ``random_state``.
+        """
+        check_is_fitted(self)
+        settings.whole("n", n, 1)
+        settings.whole("steps", steps, 2)
+        network = self.network_
+        some = torch.Generator().manual_seed(self.random_state)
+        begun = torch.as_tensor(self.samples_, dtype=torch.float64)[torch.randint(len(self.samples_), (n,), generator=some)]
+        low, high = torch.as_tensor(self.bounds_, dtype=torch.float64).to(next(network.parameters()).device)
+        with torch.no_grad():
+            u = network.coordinates(begun.to(low)).maximum(low).minimum(high)
+        model = OnManifold(network, low.new_tensor(-math.log(self.temperature_)), low, high, chains=n, steps=steps, restart=0.0,
+                           latent_steps=0, through=False, penalty=0.0, seed=self.random_state, jumps=self.jumps, points=u,
+                           **self._chain_settings(network))
+        u = model.run(steps - steps // 2, burn_in=steps // 2, adapt=False)
+        return network.events(u).cpu().numpy()
 
     def _judge(self, training: _Training, u: torch.Tensor) -> None:
         """The trained model by its chains, run on, beside background ``u``; into ``diagnostics_``."""
@@ -202,7 +224,7 @@ class _Training:
         self.optimizer.state.clear()
         with torch.no_grad():
             if self.log_beta.requires_grad:
-                d = self.model.dimensions(self.chosen) - self.detector.latent
+                d = self.model.dimensions(self.chosen) - (self.detector.latent - 1)  # across what a sphere is decoded to
                 self.log_beta.fill_(-math.log(tube(self.mean_energy(self.chosen), d)))
             for part in self.model.visible.points.split(self.detector.chunk):
                 part.copy_(self.model.rebuilt(part))
@@ -212,7 +234,8 @@ class _Training:
         if not self.normalised:
             return torch.tensor(self.mean_energy(self.chosen))
         self.network.train(False)
-        found = wasserstein(self.chosen, self.model.visible.points[: len(self.chosen)])
+        parts = self.model.visible.points[: 4 * len(self.chosen)].split(len(self.chosen))  # one alone is noise
+        found = sum(wasserstein(self.chosen, part) * len(part) for part in parts) / sum(map(len, parts))
         self.distance = float(found)
         return found
 
