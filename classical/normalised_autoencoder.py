@@ -32,8 +32,9 @@ class NormalisedAutoencoder(NormalisedDetector):
     def __init__(self, hidden: Sequence[int] = (64, 64), latent: int = 3, epochs: int = 40, warm_up: int = 10,
                  learning_rate: float = 1e-3, warm_up_rate: float = 2e-3, batch_size: int = 256, patience: int = 15,
                  loss: str = "likelihood", temperature: float | str = "likelihood", steps: int = 10, latent_steps: int = 10,
-                 restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, smear: float | str = 0.0, buffer: int = 512, device: str = "auto",
-                 precision: str = "float32", checkpoint: str | None = None, random_state: int = 0) -> None:
+                 restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, smear: float | str = "scott",
+                 buffer: int = 512, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
+                 random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
                          latent_steps, restart, penalty, spectral, smear, buffer, device, precision, checkpoint, random_state)
         self.hidden = hidden
@@ -58,10 +59,7 @@ class _Network(nn.Module):
         self.encoder = networks.dense(sizes, seed, nn.SiLU)
         self.decoder = networks.dense(sizes[::-1], seed + 1, nn.SiLU)
         if spectral:
-            for layers in (self.encoder, self.decoder):
-                for layer in layers:
-                    if isinstance(layer, nn.Linear):
-                        nn.utils.parametrizations.spectral_norm(layer)
+            networks.spectral(self, seed)
 
     def prepare(self, x: torch.Tensor) -> None:
         self.mean.copy_(x.double().mean(0))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from classical.conv_autoencoder import ACTIVATIONS, POOLINGS, ConvAutoencoder, Mirrored
+from qad import networks
 from qad.normalised import NormalisedDetector
 
 #: "dillon": the network of arXiv:2206.14225, for a GPU.
@@ -39,9 +40,9 @@ class NormalisedConvAutoencoder(NormalisedDetector):
                  dense: Sequence[int] = (100,), latent: int = 3, activation: str = "leaky-relu", epochs: int = 15,
                  warm_up: int = 10, learning_rate: float = 1e-4, warm_up_rate: float = 2e-3, batch_size: int = 64,
                  patience: int = 10, loss: str = "likelihood", temperature: float | str = "likelihood", steps: int = 10,
-                 latent_steps: int = 10, restart: float = 0.1, penalty: float = 0.0, spectral: bool = False, smear: float | str = 0.0,
-                 buffer: int = 256, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
-                 random_state: int = 0) -> None:
+                 latent_steps: int = 10, restart: float = 0.1, penalty: float = 0.0, spectral: bool = False,
+                 smear: float | str = 0.0, buffer: int = 256, device: str = "auto", precision: str = "float32",
+                 checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
                          latent_steps, restart, penalty, spectral, smear, buffer, device, precision, checkpoint, random_state)
         self.channels = channels
@@ -64,19 +65,17 @@ class NormalisedConvAutoencoder(NormalisedDetector):
     def _network(self) -> nn.Module:
         layers = Mirrored(self.channels, self.pool_after, self.pool, POOLINGS[self.pooling], self.dense, self.latent,
                           ACTIVATIONS[self.activation], self.shape_in_, self.random_state)
-        return _Network(layers, self.latent, self.shape_in_, self.spectral)
+        return _Network(layers, self.latent, self.shape_in_, self.spectral, self.random_state)
 
 
 class _Network(nn.Module):
     """Images as rows of pixels, ``(B, height · width)``, in units of the root mean square pixel."""
 
-    def __init__(self, layers: Mirrored, latent: int, shape: Sequence[int], spectral: bool) -> None:
+    def __init__(self, layers: Mirrored, latent: int, shape: Sequence[int], spectral: bool, seed: int) -> None:
         super().__init__()
         self.layers, self.latent, self.shape = layers, latent, tuple(shape)
         if spectral:
-            for layer in self.layers.modules():
-                if isinstance(layer, nn.Linear | nn.Conv2d):
-                    nn.utils.parametrizations.spectral_norm(layer)
+            networks.spectral(self, seed)
 
     def prepare(self, x: torch.Tensor) -> None:
         self.layers.scale.copy_(x.double().square().mean().sqrt())

@@ -58,10 +58,10 @@ class NormalisedGraphAutoencoder(NormalisedDetector):
     chunk = 1024
 
     def __init__(self, latent: int = 4, width: int = 32, layers: int = 2, node_weight: float = 1.0, edge_weight: float = 1.0,
-                 epochs: int = 10, warm_up: int = 10, learning_rate: float = 1e-3, warm_up_rate: float = 2e-3,
+                 epochs: int = 10, warm_up: int = 10, learning_rate: float = 2e-4, warm_up_rate: float = 2e-3,
                  batch_size: int = 128, patience: int = 10, loss: str = "likelihood", temperature: float | str = "likelihood",
-                 steps: int = 10, latent_steps: int = 10, restart: float = 0.1, penalty: float = 0.0, spectral: bool = False,
-                 buffer: int = 2048, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
+                 steps: int = 10, latent_steps: int = 10, restart: float = 0.02, penalty: float = 0.0, spectral: bool = True,
+                 buffer: int = 512, device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
                  random_state: int = 0) -> None:
         super().__init__(epochs, warm_up, learning_rate, warm_up_rate, batch_size, patience, loss, temperature, steps,
                          latent_steps, restart, penalty, spectral, 0.0, buffer, device, precision, checkpoint, random_state)
@@ -114,9 +114,8 @@ class _Network(nn.Module):
             self.spread = nn.Linear(latent + 1, width)
             self.up = nn.Linear(width, width)
             self.node, self.source, self.target = (nn.Linear(width, n) for n in (LOGS + 2, width, width))
-        if spectral:
-            for layer in [m for m in self.modules() if isinstance(m, nn.Linear)]:
-                nn.utils.parametrizations.spectral_norm(layer)
+            for layer in [m for m in self.modules() if spectral and isinstance(m, nn.Linear)]:
+                nn.utils.parametrizations.spectral_norm(layer)  # draws random numbers too
 
     def prepare(self, x: torch.Tensor) -> None:
         here = x[..., 6] > 0.5

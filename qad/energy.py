@@ -43,10 +43,10 @@ def train_energy(parameters: Sequence[torch.Tensor], energy: Callable[[Any], tor
                  penalty: Callable[[], torch.Tensor] | None = None, seen: Callable[[Any], Any] = lambda batch: batch,
                  begin: Callable[[int], None] | None = None,
                  notes: Callable[[], dict[str, float | None]] | None = None, **settings: Any) -> History:
-    """Minimise -log p(x) = E(x)/T + log Z, or the Wasserstein distance between background and model; the one trainer.
+    """Minimise -log p(x) = E(x)/T + log Z, or the Wasserstein distance of background from model; the one trainer.
 
-    The likelihood's gradient is (E₊ - E₋)/T, + over background, - over the model (arXiv:2105.05735); the distance's goes through
-    the model's events (arXiv:2510.02168).
+    The likelihood's gradient is (E₊ - E₋)/T, + over background, - over the model (arXiv:2105.05735); the distance's goes
+    through the model's events (arXiv:2510.02168).
 
     energy    mean E of a batch, a scalar
     log_beta  log 1/T; trained if among the ``parameters``
@@ -120,8 +120,11 @@ class OnManifold:
         self.visible = Langevin(low, high, chains=chains, restart=restart, seed=seed, **settings)
         self.hidden: Langevin | None = None
         if latent_steps:
-            few = max(1, math.ceil(restart * chains))  # so many of them are asked for
-            self.hidden = self._latent_chains(few, max(few, math.ceil(restart * len(self.visible.points))), seed + 1)
+            self.hidden = self._latent_chains(chains, max(chains, math.ceil(restart * len(self.visible.points))), seed + 1)
+        # events of the latent chains last for as many runs as it takes that each is begun at once
+        self.lasting = max(1, int(1 / restart)) if restart > 0 else 1
+        self.fresh = torch.zeros_like(self.visible.points[:chains])
+        self.runs = torch.zeros((), dtype=torch.int64)
         self.x = self.visible.points[:chains]
         self._energies: torch.Tensor | None = None
 
@@ -146,10 +149,19 @@ class OnManifold:
         """Those of events, and of the latent space if there are any."""
         return [self.visible] if self.hidden is None else [self.visible, self.hidden]
 
-    def run(self, steps: int, *, adapt: bool = True, judge: bool = False, through: bool = False, **settings: Any) -> torch.Tensor:
+    @property
+    def state(self) -> list[torch.Tensor]:
+        """All that a checkpoint has to hold, but for random numbers."""
+        return [t for chain in self.chains for t in chain.state] + [self.fresh, self.runs]
+
+    def run(self, steps: int, *, adapt: bool = True, judge: bool = False, through: bool = False, **settings: Any
+            ) -> torch.Tensor:
         """Move the chains under the present energy; events ``(chains, d)``."""
         T = torch.exp(-self.log_beta) if through else torch.exp(-self.log_beta.detach())
-        fresh = self._anew(T.detach()) if self.hidden is not None and self.visible.restart > 0 else None
+        fresh = self.fresh if self.hidden is not None and self.visible.restart > 0 else None
+        if fresh is not None and int(self.runs) % self.lasting == 0:
+            fresh.copy_(self._anew(T.detach()))
+        self.runs += 1
         with _still(self.network, learning=through):
             self.x = self.visible.run(self.network.energy, steps, temperature=T, fresh=fresh, adapt=adapt, judge=judge,
                                       through=through, **settings)
@@ -266,8 +278,8 @@ def unconverged(found: dict[str, Any], trained_temperature: bool) -> list[str]:
                         "take a smaller learning_rate or a larger penalty")
     far, fresh = found.get("wasserstein"), found.get("wasserstein_fresh")
     if fresh is not None and not far < FAR * fresh:
-        problems.append(f"the model's events are {far / fresh:.1f} times as far from the data as two halves of the data from each "
-                        "other: take more epochs, more steps or a larger network")
+        problems.append(f"the model's events are {far / fresh:.1f} times as far from the data as two halves of the data from "
+                        "each other: take more epochs, more steps or a larger network")
     return problems
 
 

@@ -43,6 +43,13 @@ def dense(sizes: Sequence[int], seed: int, activation: type[nn.Module] = nn.Leak
         return nn.Sequential(*layers)
 
 
+def spectral(network: nn.Module, seed: int) -> None:
+    """Divide weights of linear and convolutional layers by their spectral norms, found by power iteration from ``seed``."""
+    with seeded(seed):
+        for layer in [m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]:
+            nn.utils.parametrizations.spectral_norm(layer)
+
+
 def tensor(X: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     """``X`` as a tensor, copied only if torch could not use it as it lies in memory (reversed, read-only)."""
     return torch.as_tensor(np.require(X, requirements=["C", "W"]), dtype=dtype)

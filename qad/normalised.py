@@ -128,9 +128,8 @@ class NormalisedDetector(NeuralDetector):
             begin=training.begin, notes=training.notes, data=u, epochs=self.warm_up + self.epochs, batch_size=self.batch_size,
             learning_rate=self.learning_rate, validation=training.judge, patience=self.patience, optimizer=training.optimizer,
             seed=self.random_state, clip=self.clip, buffers=[b for b in network.buffers() if b.is_floating_point()],
-            state=[t for chain in model.chains for t in chain.state],
-            generator=[noise, *(chain.random for chain in model.chains)], precision=self.precision,
-            checkpoint=checkpoint_of(self, X, validation), progress=self.progress)
+            state=model.state, generator=[noise, *(chain.random for chain in model.chains)],
+            precision=self.precision, checkpoint=checkpoint_of(self, X, validation), progress=self.progress)
         network.train(False)
         self.temperature_ = math.exp(-float(log_beta.detach()))
         self.parameters_ = networks.count(network)

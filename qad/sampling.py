@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from qad.errors import InputError
 
 Energy = Callable[[torch.Tensor], torch.Tensor]
 #: A sample is at a bound where a coordinate is within this share of the box's width.
 EDGE = 0.01
+#: With an h below this a draw can be reflected at the nearer bound only: the other's share is below exp(-12).
+NARROW = 0.02
 #: Least gain of the step's adaptation, over two.
 LEAST_GAIN = 0.05
 
@@ -160,31 +163,40 @@ class Langevin:
         u = (x - self.low) / self.width
         drift = _drift(slope, h, moving)
         v = u - drift + torch.sqrt(2 * h) * self._draw(*x.shape, normal=True)
-        jumped = self._draw(len(x)) < self.jumps
+        jumped = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         if self.jumps > 0:
+            jumped = self._draw(len(x)) < self.jumps
             v = torch.where(jumped[:, None], self._draw(*x.shape), v)
         if moving is not None:
             v = torch.where(moving, v, u)
-        inside = ((v >= -1) & (v <= 2)).all(1)
-        v = torch.where(v < 0, -v, torch.where(v > 1, 2 - v, v)).clamp(0, 1)
+        low, high = v.detach().aminmax()
+        crossed = bool((low < 0) | (high > 1))
+        if crossed:
+            inside = ((v >= -1) & (v <= 2)).all(1)
+            v = torch.where(v < 0, -v, torch.where(v > 1, 2 - v, v)).clamp(0, 1)
         y = self.low + self.width * v
         if moving is not None:
             y = torch.where(moving, y, x)  # to the bit
         new, ahead = self._evaluate(energy, y, temperature, through)
         with torch.no_grad():
             q = _reflected(u, v - _drift(ahead, h, moving), h) - _reflected(v, u - drift, h)
-            q = (q if moving is None else q * moving).sum(1).masked_fill(jumped, 0)
-            moved = inside & (torch.log(self._draw(len(x))) < e - new + q)
+            q = (q if moving is None else q * moving).sum(1)
+            q = q.masked_fill(jumped, 0) if self.jumps > 0 else q
+            moved = torch.log(self._draw(len(x))) < e - new + q
+            moved = moved & inside if crossed else moved
         m = moved[:, None]
         return torch.where(m, y, x), torch.where(moved, new, e), torch.where(m, ahead, slope), moved, jumped
 
     def _adapt(self, moved: torch.Tensor, jumped: torch.Tensor, block: int) -> None:
         """Robbins and Monro on log h, with gains that fall, though not to nothing: the energy may be in training."""
-        tried = (~jumped).sum()
-        rate = (moved & ~jumped).sum() / tried.clamp_min(1)
-        self.adapted[block] += tried > 0
-        gain = 2 * self.adapted[block].clamp_min(1).pow(-0.4).clamp_min(LEAST_GAIN)
-        self.steps[block] *= torch.where(tried > 0, torch.exp(gain * (rate - self.target)), 1.0).clamp(0.1, 10.0)
+        if self.jumps > 0:
+            tried = (~jumped).sum()
+            rate = torch.where(tried > 0, (moved & ~jumped).sum() / tried.clamp_min(1), self.target)
+        else:
+            rate = moved.double().mean()
+        self.adapted[block] += 1
+        gain = 2 * max(float(self.adapted[block]) ** -0.4, LEAST_GAIN)
+        self.steps[block] *= torch.exp(gain * (rate - self.target)).clamp(0.1, 10.0)
 
 
 def _drift(slope: torch.Tensor, h: torch.Tensor, moving: torch.Tensor | None) -> torch.Tensor:
@@ -198,8 +210,12 @@ def _drift(slope: torch.Tensor, h: torch.Tensor, moving: torch.Tensor | None) ->
 
 def _reflected(y: torch.Tensor, mean: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
     """log density, but for a constant, of y in [0, 1] where a normal draw of variance 2h about ``mean`` is reflected once."""
-    twice = torch.logaddexp(-y * mean / h, -(1 - y) * (1 - mean) / h)
-    return torch.logaddexp(twice, torch.zeros_like(twice)) - (y - mean).square() / (4 * h)
+    direct = (y - mean).square() / (4 * h)
+    low, high = y * mean, (1 - y) * (1 - mean)
+    if float(h) < NARROW:
+        return nn.functional.softplus(-torch.minimum(low, high) / h) - direct
+    twice = torch.logaddexp(-low / h, -high / h)
+    return torch.logaddexp(twice, torch.zeros_like(twice)) - direct
 
 
 class _Tally:
