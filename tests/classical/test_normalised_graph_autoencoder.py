@@ -11,7 +11,7 @@ from qad.representations.lund_graph import LundGraph, adjacency
 from tests.conftest import toy_jets
 
 GRAPHS = LundGraph(8).transform(toy_jets(300, 1, particles=12))
-SMALL = {"latent": 3, "width": 16, "batch_size": 30, "buffer": 60, "steps": 4, "latent_steps": 2, "warm_up": 12, "epochs": 3}
+SMALL = {"latent": 3, "width": 16, "batch_size": 30, "buffer": 60, "steps": 4, "latent_steps": 2, "warm_up": 40, "epochs": 3}
 HERE = torch.as_tensor(GRAPHS[..., 6] > 0.5)
 
 
@@ -99,7 +99,7 @@ def test_absent_nodes_do_not_count(fitted):
 
 def test_more_slots_do_not_count(fitted):
     """The same weights with room for more nodes, of whatever states, give the same energies."""
-    more = _Network(11, 3, 16, 2, (1.0, 1.0), False, 0).double()
+    more = _Network(11, 3, 16, 2, (1.0, 1.0), True, 0).double().train(False)
     weights = dict(fitted.network_.state_dict())
     random = torch.randn(3, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     more.load_state_dict(weights | {"slot": torch.cat([weights["slot"], random])})
@@ -130,6 +130,7 @@ def test_an_angle_has_no_ends(fitted):
     np.testing.assert_allclose(fitted.anomaly_score(x), fitted.anomaly_score(GRAPHS[:50]), rtol=1e-9)
     u = fitted.network_.coordinates(torch.as_tensor(GRAPHS[:50]))
     low, high = fitted.network_.bounds(u)
+    np.testing.assert_allclose([low[4], high[4]], [-(3**0.5), 3**0.5], rtol=1e-12)  # a uniform angle has unit variance
     ends = []
     with torch.no_grad():
         for bound in (low, high):
