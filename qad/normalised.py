@@ -32,7 +32,8 @@ class NormalisedDetector(NeuralDetector):
     ``_network()``, whose network has ``prepare(x)``, ``coordinates(x)`` (B, d) and their ``bounds(u)``, ``energy(u)`` (B,),
     ``encode(u)`` and ``decode(z)`` for z on the sphere of ``latent`` dimensions, and ``events(u)``, coordinates back to events.
 
-    epochs        of the normalised training; ``warm_up`` before them, of the plain autoencoder, at ``warm_up_rate``
+    epochs        of the normalised training; ``warm_up`` before them, of the plain autoencoder, at ``warm_up_rate``; both 0
+                  leave the network untrained
     loss          "likelihood"; or "wasserstein": W₁ between a batch and the model's events, through the chains (2510.02168)
     temperature   T, or "likelihood": trained too; then E₋/E₊ = 1 where it has converged
     steps         of the chains before each step of the training; ``latent_steps`` of those in the latent space
@@ -44,15 +45,19 @@ class NormalisedDetector(NeuralDetector):
     buffer        events of the model that are kept
 
     Steps of the chains adapt by themselves, in both spaces; the learning rate falls linearly, to a twentieth. The epoch kept is
-    the one whose model is nearest, in W₁, to background held back. ``diagnostics_`` has E₊, E₋ and their ratio, acceptance,
-    shares of coordinates at the bounds, W₁ to the data and between two halves of the data, T, per epoch and at the end,
-    ``converged`` and, in words, ``problems``; where there are any a :class:`qad.errors.NotConvergedWarning` says so. ``sample``
-    draws events of the model. All else as in :class:`qad.neural.NeuralDetector`.
+    the one whose model is nearest, in W₁, to background held back (without any: to the training events). ``diagnostics_`` has
+    E₊, E₋ and their ratio, acceptance, shares of coordinates at the bounds, W₁ to the data and between two halves of the data,
+    T, per epoch and at the end, ``converged`` and, in words, ``problems``; where there are any a
+    :class:`qad.errors.NotConvergedWarning` says so. ``loss`` and ``loss_untrained`` are E of smeared events. ``sample`` draws
+    events of the model. All else as in :class:`qad.neural.NeuralDetector`.
     """
 
     whole = NeuralDetector.whole | {"warm_up": 0, "steps": 1, "latent_steps": 0, "latent": 2, "buffer": 1}
     #: Share of chain steps that propose a point anywhere in the box: hopeless in many dimensions.
     jumps = 0.0
+    #: Memory, from a step to the next, of an average of the weights, which is what is judged and kept; 0: of the last step's.
+    #: Chains follow the weights of the steps, and one step's density is noise where the average's is the data's.
+    average = 0.0
 
     def __init__(self, epochs: int, warm_up: int, learning_rate: float, warm_up_rate: float, batch_size: int, patience: int,
                  loss: str, temperature: float | str, steps: int, latent_steps: int, restart: float, penalty: float,
@@ -85,8 +90,10 @@ class NormalisedDetector(NeuralDetector):
         settings.flag("spectral", self.spectral)
         if self.smear != "scott":
             settings.number("smear", self.smear)
-        if not (isinstance(self.restart, int | float) and 0 <= self.restart <= 1):
-            raise InputError(f"restart={self.restart!r}: expected a share from 0 to 1")
+        if self.restart != 1:
+            settings.share("restart", self.restart)
+        if self.loss == "wasserstein" and self.penalty:
+            raise InputError(f"penalty={self.penalty!r}: it belongs to loss='likelihood'; take penalty=0")
         if self.latent_steps == 0 and self.restart > 0:
             raise InputError("latent_steps=0 gives no events to begin anew at: take restart=0, or latent_steps from 1")
 
@@ -107,7 +114,8 @@ class NormalisedDetector(NeuralDetector):
         u = coordinates(x)
         held = u if validation is None else coordinates(networks.tensor(validation, torch.float32).to(here))
         noise, some = torch.Generator(here).manual_seed(self.random_state + 2), torch.Generator().manual_seed(self.random_state)
-        width = self._resolution(*u.shape) * u.std(0, correction=0)
+        spread = u.std(0, correction=0)
+        width = self._resolution(*u.shape) * torch.where(spread > 0, spread, 1.0)
 
         def smear(u: torch.Tensor) -> torch.Tensor:
             return u + width * torch.randn(u.shape, generator=noise, dtype=u.dtype, device=here) if self.smear else u
@@ -128,7 +136,7 @@ class NormalisedDetector(NeuralDetector):
             begin=training.begin, notes=training.notes, data=u, epochs=self.warm_up + self.epochs, batch_size=self.batch_size,
             learning_rate=self.learning_rate, validation=training.judge, patience=self.patience, optimizer=training.optimizer,
             seed=self.random_state, clip=self.clip, buffers=[b for b in network.buffers() if b.is_floating_point()],
-            state=model.state, generator=[noise, *(chain.random for chain in model.chains)],
+            state=model.state + training.state, generator=[noise, *(chain.random for chain in model.chains)],
             precision=self.precision, checkpoint=checkpoint_of(self, X, validation), progress=self.progress)
         network.train(False)
         self.temperature_ = math.exp(-float(log_beta.detach()))
@@ -136,7 +144,7 @@ class NormalisedDetector(NeuralDetector):
         self.diagnostics_ = {"history": history.as_dict(), "warm_up": self.warm_up, "loss_untrained": before,
                              "loss": training.mean_energy(chosen), "temperature": self.temperature_}
         if self.epochs:
-            self._judge(training, smear(u[: 8 * JUDGES]))
+            self._judge(training, smear(u[torch.randperm(len(u), generator=some)[: 8 * JUDGES].to(here)]))
         self.samples_ = network.events(model.visible.points.detach()).cpu().numpy()
         self.bounds_ = torch.stack([low, high]).cpu().numpy()
         self.network_ = network.double()  # scores must not depend on how events are batched
@@ -155,6 +163,8 @@ class NormalisedDetector(NeuralDetector):
         In the first half of them their steps' lengths adapt. All random numbers come from ``random_state``.
         """
         check_is_fitted(self)
+        if not self.epochs:
+            raise InputError("epochs=0 trained no density to draw from: fit with epochs from 1")
         settings.whole("n", n, 1)
         settings.whole("steps", steps, 2)
         network = self.network_
@@ -179,7 +189,7 @@ class NormalisedDetector(NeuralDetector):
         found = {"energy_data": e_data, "energy_model": e_model, "energy_ratio": e_model / max(e_data, 1e-12),
                  "acceptance": model.visible.diagnostics["acceptance"],
                  "at_bounds": model.at_bounds(x), "at_bounds_data": model.at_bounds(u),
-                 "wasserstein": float(wasserstein(chosen[:half], x[:half])),
+                 "wasserstein": float(wasserstein(chosen[:half], x[:half])) if half else None,
                  "wasserstein_fresh": float(wasserstein(chosen[:half], chosen[half : 2 * half])) if half else None}
         problems = unconverged(found, isinstance(self.temperature, str) and self.loss == "likelihood")
         self.diagnostics_ |= found | {"converged": not problems, "problems": problems}
@@ -199,6 +209,23 @@ class _Training:
         groups = [{"params": weights}, *([{"params": [log_beta]}] if log_beta.requires_grad else [])]
         self.optimizer = torch.optim.Adam(groups, lr=detector.warm_up_rate)
         self.normalised, self.distance = False, math.nan
+        self.averages, self.present = ([p.detach().clone() for p in self.parameters if detector.average] for _ in range(2))
+        self.optimizer.register_step_post_hook(lambda *_: self._average())
+
+    @property
+    def state(self) -> list[torch.Tensor]:
+        """What a checkpoint has to hold beside weights and chains."""
+        return self.averages + self.present
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        for mean, p in zip(self.averages, self.parameters, strict=False):
+            mean.lerp_(p, 1 - self.detector.average)
+
+    @torch.no_grad()
+    def _copy(self, source: list[torch.Tensor], to: list[torch.Tensor]) -> None:
+        for a, b in zip(source, to, strict=False):  # none where nothing is averaged
+            b.copy_(a)
 
     def energy(self, batch: torch.Tensor) -> torch.Tensor:
         """Mean E of a batch."""
@@ -219,6 +246,7 @@ class _Training:
             group.update(lr=rate * faster, betas=(0.0, 0.999))
         self.normalised = True
         if epoch:
+            self._copy(self.present, self.parameters)
             return
         self.optimizer.state.clear()
         with torch.no_grad():
@@ -227,12 +255,17 @@ class _Training:
                 self.log_beta.fill_(-math.log(tube(self.mean_energy(self.chosen), d)))
             for part in self.model.visible.points.split(self.detector.chunk):
                 part.copy_(self.model.rebuilt(part))
+        self._copy(self.parameters, self.averages)
 
     def judge(self) -> torch.Tensor:
         """What decides which epoch is kept: the plain autoencoder's error; then the model's distance from background."""
         if not self.normalised:
             return torch.tensor(self.mean_energy(self.chosen))
         self.network.train(False)
+        if self.averages:
+            self._copy(self.parameters, self.present)
+            self._copy(self.averages, self.parameters)
+            self.model.run(2 * self.model.steps)  # towards their density
         parts = self.model.visible.points[: 4 * len(self.chosen)].split(len(self.chosen))  # one alone is noise
         found = sum(wasserstein(self.chosen, part) * len(part) for part in parts) / sum(map(len, parts))
         self.distance = float(found)
