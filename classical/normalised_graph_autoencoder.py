@@ -114,8 +114,8 @@ class _Network(nn.Module):
             self.spread = nn.Linear(latent + 1, width)
             self.up = nn.Linear(width, width)
             self.node, self.source, self.target = (nn.Linear(width, n) for n in (LOGS + 2, width, width))
-            for layer in [m for m in self.modules() if spectral and isinstance(m, nn.Linear)]:
-                nn.utils.parametrizations.spectral_norm(layer)  # draws random numbers too
+        if spectral:
+            networks.spectral(self, seed)
 
     def prepare(self, x: torch.Tensor) -> None:
         here = x[..., 6] > 0.5
