@@ -64,7 +64,7 @@ class _Network(nn.Module):
     def prepare(self, x: torch.Tensor) -> None:
         self.mean.copy_(x.double().mean(0))
         scale = x.double().std(0, correction=0)
-        self.scale.copy_(torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
+        self.scale.copy_(torch.where(scale > 1e-6 * x.abs().amax(0), scale, torch.ones_like(scale)))
 
     def coordinates(self, x: torch.Tensor) -> torch.Tensor:
         return (x - self.mean) / self.scale

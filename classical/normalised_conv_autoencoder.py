@@ -10,6 +10,7 @@ from torch import nn
 
 from classical.conv_autoencoder import ACTIVATIONS, POOLINGS, ConvAutoencoder, Mirrored
 from qad import networks
+from qad.errors import InputError
 from qad.normalised import NormalisedDetector
 
 #: "dillon": the network of arXiv:2206.14225, for a GPU.
@@ -78,7 +79,11 @@ class _Network(nn.Module):
             networks.spectral(self, seed)
 
     def prepare(self, x: torch.Tensor) -> None:
-        self.layers.scale.copy_(x.double().square().mean().sqrt())
+        size = x.double().square().mean().sqrt()
+        if not 0 < size < torch.inf:
+            raise InputError("NormalisedConvAutoencoder: all training images are black, or too bright for float32; look at "
+                             "what the representation gave")
+        self.layers.scale.copy_(size)
 
     def coordinates(self, x: torch.Tensor) -> torch.Tensor:
         return (x / self.layers.scale).flatten(1)
@@ -87,7 +92,7 @@ class _Network(nn.Module):
         return (u * self.layers.scale).unflatten(1, self.shape)
 
     def bounds(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros_like(u[0]), u.max().expand_as(u[0]).clone()
+        return u.min().clamp_max(0).expand_as(u[0]).clone(), u.max().expand_as(u[0]).clone()
 
     def encode(self, u: torch.Tensor) -> torch.Tensor:
         return nn.functional.normalize(self.layers.encode(u.unflatten(1, self.shape)), dim=1)

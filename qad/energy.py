@@ -71,6 +71,8 @@ def train_energy(parameters: Sequence[torch.Tensor], energy: Callable[[Any], tor
         batch = seen(batch)
         if now["epoch"] < warm_up:
             return _counted(energy(batch))
+        if loss == "wasserstein":
+            _counted(energy(batch))  # for the notes; and spectral norms follow the weights
         model.advance()
         if loss == "wasserstein":
             return model.distance(batch)
@@ -104,7 +106,7 @@ class OnManifold:
     chains        that move in a step of the training; ``steps`` and ``latent_steps`` of each
     restart       share of the visible chains that begin anew on the manifold
     through       leave the events differentiable in the network, for a distance
-    penalty       γ in γ E₋²/T, which keeps the model's energies from running away
+    penalty       γ in γ mean(E₋²)/T, which keeps the model's energies from running away
     settings      of the visible :class:`qad.sampling.Langevin`
     """
 
@@ -157,6 +159,11 @@ class OnManifold:
     def run(self, steps: int, *, adapt: bool = True, judge: bool = False, through: bool = False, **settings: Any
             ) -> torch.Tensor:
         """Move the chains under the present energy; events ``(chains, d)``."""
+        # never in mixed precision: E/T may be hundreds, and what is accepted needs its digits
+        with torch.autocast(self.visible.low.device.type, enabled=False):
+            return self._run(steps, adapt, judge, through, settings)
+
+    def _run(self, steps: int, adapt: bool, judge: bool, through: bool, settings: dict[str, Any]) -> torch.Tensor:
         T = torch.exp(-self.log_beta) if through else torch.exp(-self.log_beta.detach())
         fresh = self.fresh if self.hidden is not None and self.visible.restart > 0 else None
         if fresh is not None and int(self.runs) % self.lasting == 0:
@@ -264,7 +271,7 @@ def unconverged(found: dict[str, Any], trained_temperature: bool) -> list[str]:
     """What speaks against a trained energy model, and what to change; nothing if it converged.
 
     found  ``energy_ratio`` E₋/E₊, ``acceptance``, ``at_bounds`` and ``at_bounds_data``, ``wasserstein`` and
-           ``wasserstein_fresh``, the history's losses under ``losses``; those that are there
+           ``wasserstein_fresh``; those that are there
     """
     problems = []
     ratio, acceptance = found.get("energy_ratio"), found.get("acceptance")
@@ -277,7 +284,7 @@ def unconverged(found: dict[str, Any], trained_temperature: bool) -> list[str]:
         problems.append(f"the model's events lie at the bounds in {bounds:.0%} of their coordinates, the data in {data:.0%}: "
                         "take a smaller learning_rate or a larger penalty")
     far, fresh = found.get("wasserstein"), found.get("wasserstein_fresh")
-    if fresh is not None and not far < FAR * fresh:
+    if far is not None and fresh and not far < FAR * fresh:
         problems.append(f"the model's events are {far / fresh:.1f} times as far from the data as two halves of the data from "
                         "each other: take more epochs, more steps or a larger network")
     return problems

@@ -14,7 +14,7 @@ from qad.errors import InputError
 Energy = Callable[[torch.Tensor], torch.Tensor]
 #: A sample is at a bound where a coordinate is within this share of the box's width.
 EDGE = 0.01
-#: With an h below this a draw can be reflected at the nearer bound only: the other's share is below exp(-12).
+#: With an h below this a draw can be reflected at the nearer bound only: the other's probability is below exp(-12).
 NARROW = 0.02
 #: Least gain of the step's adaptation, over two.
 LEAST_GAIN = 0.05
@@ -51,7 +51,8 @@ class Langevin:
                  free: Callable[[torch.Tensor], torch.Tensor] | None = None) -> None:
         buffer = len(points) if points is not None else chains if buffer is None else buffer
         if low.ndim != 1 or low.shape != high.shape or not (torch.isfinite(high - low).all() and (high > low).all()):
-            raise InputError(f"expected finite bounds low < high, a number for each dimension; got {low} and {high}")
+            raise InputError(f"expected finite bounds low < high, a number for each dimension; got shapes "
+                             f"{tuple(low.shape)} and {tuple(high.shape)}, bounds that are not finite, or low ≥ high")
         if not 1 <= chains <= buffer:
             raise InputError(f"chains={chains}, buffer={buffer}: expected at least one chain and no fewer points in the buffer")
         for name, value in (("restart", restart), ("jumps", jumps)):
@@ -156,7 +157,7 @@ class Langevin:
     def _move(self, energy: Energy, x: torch.Tensor, e: torch.Tensor, slope: torch.Tensor, temperature: Any, block: int,
               free: torch.Tensor | None, through: bool) -> tuple[torch.Tensor, ...]:
         """One step of all chains: points, E/T, gradients, which moved, which had proposed to jump."""
-        h = self.steps[block].to(x)
+        h = self.steps[block].to(x, copy=True)
         moving = None if self.blocks is None else self.blocks[block].expand_as(x)
         if free is not None:
             moving = free if moving is None else moving & free
@@ -170,7 +171,7 @@ class Langevin:
         if moving is not None:
             v = torch.where(moving, v, u)
         low, high = v.detach().aminmax()
-        crossed = bool((low < 0) | (high > 1))
+        crossed = not bool((low >= 0) & (high <= 1))  # where one is not a number too
         if crossed:
             inside = ((v >= -1) & (v <= 2)).all(1)
             v = torch.where(v < 0, -v, torch.where(v > 1, 2 - v, v)).clamp(0, 1)

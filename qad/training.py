@@ -144,7 +144,8 @@ def train(parameters: Sequence[torch.Tensor], loss: Callable[[Any], torch.Tensor
 
             total, count = total + float(optimizer.step(closure)) * weight, count + weight
         if not math.isfinite(total):
-            raise InputError(f"the loss became {total} in epoch {epoch + 1}: take a learning_rate below {learning_rate}, or "
+            rate = optimizer.param_groups[0].get("lr", learning_rate)
+            raise InputError(f"the loss became {total} in epoch {epoch + 1}: take a learning_rate below {rate:g}, or "
                              "look for extreme values in the events")
         history.train.append(total / count)
         if validation is not None:

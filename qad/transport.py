@@ -20,9 +20,11 @@ def wasserstein(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Raises :class:`InputError` for events that are not finite: the plan of such has no end.
     """
+    if not len(a) or not len(b):
+        raise InputError(f"the Wasserstein distance needs events on both sides; got {len(a)} and {len(b)}")
     if not bool(torch.isfinite(a).all() & torch.isfinite(b).all()):
         raise InputError("the Wasserstein distance needs finite events: look for a learning_rate that is too large")
-    distances = torch.cdist(a, b)
+    distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
     weights = [torch.full((len(x),), 1 / len(x), dtype=torch.float64).numpy() for x in (a, b)]
     plan = ot.emd(*weights, distances.detach().double().cpu().numpy(), numItermax=10_000_000)
     return (torch.as_tensor(plan, dtype=a.dtype, device=a.device) * distances).sum()
