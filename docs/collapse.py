@@ -3,8 +3,8 @@
     python docs/collapse.py --measure    trains, writes docs/collapse.json, and draws
     python docs/collapse.py              draws docs/collapse.png from it
 
-Eight Gaussians on a circle. The same autoencoder is trained twice by the same trainer, from the same seed, T with it: fast, with
-few steps of chains that neither begin anew nor jump, and slowly, with chains that do both.
+Eight Gaussians on a circle. The same autoencoder is trained twice by the same trainer, from the same seed, T with it: fast,
+with few steps of chains that neither begin anew nor jump, and slowly, with chains that do both.
 """
 
 from __future__ import annotations
