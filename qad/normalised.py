@@ -90,8 +90,9 @@ class NormalisedDetector(NeuralDetector):
         settings.flag("spectral", self.spectral)
         if self.smear != "scott":
             settings.number("smear", self.smear)
-        if self.restart != 1:
-            settings.share("restart", self.restart)
+        share = isinstance(self.restart, int | float | np.number) and not isinstance(self.restart, bool | np.bool)
+        if not share or not 0 <= self.restart <= 1:
+            raise InputError(f"restart={self.restart!r}: expected a share from 0 to 1")
         if self.loss == "wasserstein" and self.penalty:
             raise InputError(f"penalty={self.penalty!r}: it belongs to loss='likelihood'; take penalty=0")
         if self.latent_steps == 0 and self.restart > 0:

@@ -108,7 +108,7 @@ def test_seeds_and_draws(tmp_path):
 
 def test_draws_are_of_the_density_whatever_the_chains_began_with():
     """Far from where training left its chains: all begun in one corner, of a network that learned nothing."""
-    model = fit(NormalisedAutoencoder(**SMALL | {"epochs": 0, "warm_up": 0}))
+    model = fit(NormalisedAutoencoder(**SMALL | {"epochs": 1, "warm_up": 0, "learning_rate": 1e-12}))
     model.temperature_ = 0.5
     model.samples_ = np.full((3, 2), 0.9)
     low, high = model.bounds_ * model.network_.scale.numpy() + model.network_.mean.numpy()
