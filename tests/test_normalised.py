@@ -90,6 +90,19 @@ def test_a_killed_training_goes_on_with_the_same_bits(kind, loss, last, tmp_path
     assert resumed.diagnostics_ == whole.diagnostics_ and resumed.temperature_ == whole.temperature_
 
 
+def test_averages_are_judged_and_the_weights_of_the_steps_go_on():
+    """With a memory that never fades the kept weights are those before the first step, while the training learns."""
+    class Unfading(NormalisedAutoencoder):
+        average = 1.0
+
+    settings = SMALL | {"warm_up": 0, "learning_rate": 1e-2, "temperature": 0.1}
+    model = fit(Unfading(**settings | {"epochs": 8}))
+    untrained = fit(NormalisedAutoencoder(**settings | {"epochs": 0}))
+    np.testing.assert_array_equal(model.anomaly_score(ring(50, 3)), untrained.anomaly_score(ring(50, 3)))
+    energies = model.diagnostics_["history"]["notes"]["energy_data"]
+    assert energies[-1] < 0.3 * energies[0]
+
+
 def test_seeds_and_draws(tmp_path):
     model = fit(NormalisedAutoencoder(**SMALL))
     a = model.sample(70, 20)
