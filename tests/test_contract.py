@@ -277,6 +277,8 @@ class TestRepresentation:
         jets = toy_jets(60, 4)
         if name in ("standardise", "angles", "power", "learned-latent"):
             return np.random.default_rng(0).normal(3, 2, (60, 4))
+        if name == "principal-components":
+            return np.random.default_rng(0).normal(3, 2, (60, 20))
         if name in ("flatten", "pt-weighted", "ablate"):
             return representations.get("constituents").transform(jets)
         if name == "event-features":
@@ -304,9 +306,11 @@ class TestRepresentation:
         if isinstance(events, Sample):
             with pytest.raises(InputError, match="takes a Sample"):
                 fitted.transform(np.ones((3, 4)))
-        elif name in ("standardise", "angles", "power", "learned-latent"):
+        elif events.ndim == 2:
             with pytest.raises(InputError, match="finite numbers"):
-                fitted.transform(np.full((3, 4), np.nan))
+                fitted.transform(np.full((3, events.shape[1]), np.nan))
+            with pytest.raises(InputError, match="table"):
+                fitted.transform(toy_jets(3, 4))
 
 
 @pytest.mark.parametrize(("takes", "chain"), [("tabular", ["Substructure", "Standardise"]), ("particles", ["Constituents"]),
