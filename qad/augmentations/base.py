@@ -1,0 +1,37 @@
+"""What every augmentation shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A random change of a batch: ``augmentation(x, generator)`` gives a new tensor of the same shape, ``x`` stays as it is.
+
+    ``x`` is float ``(B, P, 3)`` = pT [GeV], η, φ [rad] of particles (of objects in their slots), absent ones zero. All is
+    vectorised over the batch and runs where ``x`` lies; random numbers come from ``generator``, of the same device. Of
+    ``kind`` "positive": a view of the same physics. Of ``kind`` "anomalous": physics that background has not.
+    """
+
+    kind = "positive"
+
+    def __call__(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def uniform(x: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Numbers between 0 and 1 of ``shape``, of the type and on the device of ``x``."""
+    return torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def normal(x: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Normal numbers of ``shape``, of the type and on the device of ``x``."""
+    return torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def present(x: torch.Tensor) -> torch.Tensor:
+    """Which particles are there, bool ``(B, P)``."""
+    return x[..., 0] > 0
