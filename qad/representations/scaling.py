@@ -6,11 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from qad.data.sample import Sample
 from qad.errors import InputError
 from qad.representations.base import Representation
 
 
 def _table(X: object, who: Representation) -> np.ndarray:
+    if isinstance(X, Sample):
+        raise InputError(f"{type(who).__name__} takes a table (n, features); got a Sample: put a representation of events in "
+                         "front, such as 'substructure'")
     X = np.asarray(X, dtype=np.float64)
     if X.ndim < 2 or not np.isfinite(X).all():
         raise InputError(f"{type(who).__name__} takes finite numbers of shape (n, features); got shape {X.shape}"
