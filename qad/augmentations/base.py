@@ -13,10 +13,12 @@ class Augmentation:
 
     ``x`` is float ``(B, P, 3)`` = pT [GeV], η, φ [rad] of particles (of objects in their slots), absent ones zero. All is
     vectorised over the batch and runs where ``x`` lies; random numbers come from ``generator``, of the same device. Of
-    ``kind`` "positive": a view of the same physics. Of ``kind`` "anomalous": physics that background has not.
+    ``kind`` "positive": a view of the same physics. Of ``kind`` "anomalous": physics that background has not. A ``symmetry``
+    changes both views of an event, another positive one only the second.
     """
 
     kind = "positive"
+    symmetry = False
 
     def __call__(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         raise NotImplementedError

@@ -16,10 +16,12 @@ from qad.persistence import Persistent
 class Representation(TransformerMixin, BaseEstimator, Persistent):
     """A transformer ``Sample → array``. ``gives`` names the kind of array, as a detector's ``takes`` does.
 
-    A subclass writes ``_transform``; one that learns from data also writes ``_fit``.
+    A subclass writes ``_transform``; one that learns from data also writes ``_fit``. ``learned``: what it learns takes long
+    enough to be kept on disk by a study.
     """
 
     gives: str = "tabular"
+    learned: bool = False
 
     def _fit(self, X: Any) -> None:
         return
