@@ -248,8 +248,8 @@ def split_as_published(objects: torch.Tensor, least: float, lead: float, generat
 
     The number of new ones was to be at most the number of free slots, but that bound is the third argument of ``np.minimum``,
     its output. New ones stand in the last slots, each with the direction of its mirror image in the first, and where these
-    overlap (n > K/2) both directions are added up. The pT of all together, not of each, is shared anew; leptons below ``lead``
-    are lifted above it, and jets gain a threshold.
+    overlap (n > K/2) both directions are added up. The pT of all together, not of each, is shared anew, and does not add up to
+    what it was: an overlap loses a threshold, jets gain one, and leptons below ``lead`` are lifted above it.
     """
     pt, there, k = objects[..., 0], present(objects), objects.shape[1]
     n, total = there.sum(1), pt.sum(1)
