@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import nn
 
 from qad import networks, settings
+from qad.encoders import PairTransformer
 from qad.errors import InputError
 from qad.neural import NeuralDetector
 
@@ -19,9 +19,6 @@ PRESETS = {
     "published": {"width": 128, "heads": 8, "blocks": 8, "class_blocks": 2, "embedding": [128, 512],
                   "pair_embedding": [64, 64, 64]},
 }
-#: Smaller shares, angles and masses are taken as this: a particle and itself have no logarithm of their angle.
-LEAST = 1e-8
-PARTICLE_FEATURES, PAIR_FEATURES = 4, 4
 
 
 class ParticleTransformer(NeuralDetector):
@@ -105,7 +102,8 @@ class ParticleTransformer(NeuralDetector):
 
     def _network(self) -> nn.Module:
         with networks.seeded(self.random_state):
-            return _Transformer(self.width, self.heads, self.blocks, self.class_blocks, self.embedding, self.pair_embedding)
+            body = PairTransformer(self.width, self.heads, self.blocks, self.class_blocks, self.embedding, self.pair_embedding)
+            return nn.Sequential(body, nn.Linear(self.width, 1), nn.Flatten(0))
 
     def _loss(self, network: nn.Module, batch: tuple[torch.Tensor, ...], generator: torch.Generator) -> torch.Tensor:
         events, label, weight = batch
@@ -113,77 +111,3 @@ class ParticleTransformer(NeuralDetector):
 
     def _event_scores(self, network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         return network(batch)
-
-
-def particle_features(X: torch.Tensor) -> torch.Tensor:
-    """ln z, Δη, Δφ, ΔR, each brought to the size of 1: ``(B, P, 3)`` → ``(B, P, 4)``."""
-    z, eta, phi = X.unbind(-1)
-    return torch.stack([z.clamp(min=LEAST).log() / 4 + 1, 4 * eta, 4 * phi, 4 * (eta.square() + phi.square()).sqrt()], -1)
-
-
-def pair_features(X: torch.Tensor) -> torch.Tensor:
-    """ln ΔR, ln kT, ln of the softer share, ln m² of all pairs, ``(B, P, 3)`` → ``(B, P, P, 4)``."""
-    z, eta, phi = X.unbind(-1)
-    eta, phi = (a[:, :, None] - a[:, None, :] for a in (eta, phi))
-    a, b = z[:, :, None], z[:, None, :]
-    angle, softer = (eta.square() + phi.square()).sqrt(), torch.minimum(a, b)
-    # cosh Δη - cos Δφ, without the difference of two numbers near 1
-    mass2 = 4 * a * b * ((eta / 2).sinh().square() + (phi / 2).sin().square())
-    each = angle, softer * angle, softer / (a + b).clamp(min=LEAST), mass2
-    return torch.stack([x.clamp(min=LEAST).log() for x in each], -1)
-
-
-class _Transformer(nn.Module):
-    def __init__(self, width: int, heads: int, blocks: int, class_blocks: int, embedding: Sequence[int],
-                 pair_embedding: Sequence[int]) -> None:
-        super().__init__()
-        self.embed = _layers([PARTICLE_FEATURES, *embedding, width])
-        self.pairs = _layers([PAIR_FEATURES, *pair_embedding, heads])
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(blocks))
-        self.class_blocks = nn.ModuleList(_Block(width, heads) for _ in range(class_blocks))
-        self.token = nn.Parameter(0.02 * torch.randn(width))
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
-
-    def forward(self, X: torch.Tensor) -> torch.Tensor:
-        absent = X[..., 0] <= 0
-        # finite: a jet without particles has a score too
-        bias = (self.pairs(pair_features(X) / 5 + 1).permute(0, 3, 1, 2)).masked_fill(absent[:, None, None], -1e9)
-        x = self.embed(particle_features(X))
-        for block in self.blocks:
-            x = block(x, x, bias)
-        token = self.token.expand(len(X), 1, -1)
-        seen = nn.functional.pad(absent.to(x.dtype) * -1e9, (1, 0))[:, None, None]  # itself and the particles present
-        for block in self.class_blocks:
-            token = block(token, torch.cat([token, x], 1), seen)
-        return self.out(token[:, 0])[:, 0]
-
-
-class _Block(nn.Module):
-    """x + LN(attention(LN x, LN y)), then x + W(LN(gelu(V(LN x)))): normalised before and after, as in the paper."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key_value, self.join = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.LayerNorm(4 * width),
-                                  nn.Linear(4 * width, width))
-
-    def forward(self, x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        def split(t: torch.Tensor) -> torch.Tensor:
-            return t.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-        normal = self.before(y)
-        query = split(self.query(normal if x is y else self.before(x)))
-        key, value = (split(t) for t in self.key_value(normal).chunk(2, -1))
-        found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        x = x + self.after(self.join(found.transpose(1, 2).flatten(2)))
-        return x + self.feed(x)
-
-
-def _layers(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers, GELU between them."""
-    layers: list[nn.Module] = []
-    for a, b in pairwise(sizes):
-        layers += [nn.Linear(a, b), nn.GELU()]
-    return nn.Sequential(*layers[:-1])

@@ -75,3 +75,92 @@ class Block(nn.Module):
             found = nn.functional.scaled_dot_product_attention(q, k, v, bias, self.dropout if self.training else 0.0)
         x = self.first(x + lost(self.join(found.transpose(1, 2).flatten(2))))
         return self.second(x + lost(self.down(lost(self.up(x).relu()))))
+
+
+#: Smaller shares, angles and masses are taken as this: a particle and itself have no logarithm of their angle.
+SMALLEST = 1e-8
+PARTICLE_FEATURES, PAIR_FEATURES = 4, 4
+
+
+def particle_features(X: torch.Tensor) -> torch.Tensor:
+    """ln z, Δη, Δφ, ΔR, each brought to the size of 1: ``(B, P, 3)`` → ``(B, P, 4)``."""
+    z, eta, phi = X.unbind(-1)
+    return torch.stack([z.clamp(min=SMALLEST).log() / 4 + 1, 4 * eta, 4 * phi, 4 * (eta.square() + phi.square()).sqrt()], -1)
+
+
+def pair_features(X: torch.Tensor) -> torch.Tensor:
+    """ln ΔR, ln kT, ln of the softer share, ln m² of all pairs, ``(B, P, 3)`` → ``(B, P, P, 4)``."""
+    z, eta, phi = X.unbind(-1)
+    eta, phi = (a[:, :, None] - a[:, None, :] for a in (eta, phi))
+    a, b = z[:, :, None], z[:, None, :]
+    angle, softer = (eta.square() + phi.square()).sqrt(), torch.minimum(a, b)
+    # cosh Δη - cos Δφ, without the difference of two numbers near 1
+    mass2 = 4 * a * b * ((eta / 2).sinh().square() + (phi / 2).sin().square())
+    each = angle, softer * angle, softer / (a + b).clamp(min=SMALLEST), mass2
+    return torch.stack([x.clamp(min=SMALLEST).log() for x in each], -1)
+
+
+class PairTransformer(nn.Module):
+    """Attention among particles biased by features of each pair, read out by a class token (arXiv:2202.03772).
+
+    x ``(B, P, 3)`` = share of the jet's pT, Δη, Δφ → ``(B, width)``. With z the share:
+
+    - particle: ln z, Δη, Δφ, ΔR to the jet axis;
+    - pair a, b: ln ΔR, ln kT = ln(min(z_a, z_b) ΔR), ln(min(z_a, z_b)/(z_a + z_b)), ln m², massless and in units of pT_jet²,
+      m² = 2 z_a z_b (cosh Δη - cos Δφ); embedded, they are added to q·k/√d of each head;
+    - ``blocks`` of attention over the particles present, then ``class_blocks`` in which a token of its own attends to them.
+    """
+
+    def __init__(self, width: int, heads: int, blocks: int, class_blocks: int, embedding: Sequence[int],
+                 pair_embedding: Sequence[int]) -> None:
+        super().__init__()
+        self.embed = _layers([PARTICLE_FEATURES, *embedding, width])
+        self.pairs = _layers([PAIR_FEATURES, *pair_embedding, heads])
+        self.blocks = nn.ModuleList(_PairBlock(width, heads) for _ in range(blocks))
+        self.class_blocks = nn.ModuleList(_PairBlock(width, heads) for _ in range(class_blocks))
+        self.token = nn.Parameter(0.02 * torch.randn(width))
+        self.out = nn.LayerNorm(width)
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        absent = X[..., 0] <= 0
+        # finite: a jet without particles has a score too
+        bias = (self.pairs(pair_features(X) / 5 + 1).permute(0, 3, 1, 2)).masked_fill(absent[:, None, None], -1e9)
+        x = self.embed(particle_features(X))
+        for block in self.blocks:
+            x = block(x, x, bias)
+        token = self.token.expand(len(X), 1, -1)
+        seen = nn.functional.pad(absent.to(x.dtype) * -1e9, (1, 0))[:, None, None]  # itself and the particles present
+        for block in self.class_blocks:
+            token = block(token, torch.cat([token, x], 1), seen)
+        return self.out(token[:, 0])
+
+
+class _PairBlock(nn.Module):
+    """x + LN(attention(LN x, LN y)), then x + W(LN(gelu(V(LN x)))): normalised before and after, as in the paper."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key_value, self.join = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.LayerNorm(4 * width),
+                                  nn.Linear(4 * width, width))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        def split(t: torch.Tensor) -> torch.Tensor:
+            return t.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+        normal = self.before(y)
+        query = split(self.query(normal if x is y else self.before(x)))
+        key, value = (split(t) for t in self.key_value(normal).chunk(2, -1))
+        found = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        x = x + self.after(self.join(found.transpose(1, 2).flatten(2)))
+        return x + self.feed(x)
+
+
+def _layers(sizes: Sequence[int]) -> nn.Sequential:
+    """Linear layers, GELU between them."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise(sizes):
+        layers += [nn.Linear(a, b), nn.GELU()]
+    return nn.Sequential(*layers[:-1])

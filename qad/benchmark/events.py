@@ -26,6 +26,9 @@ def make_sample(spec: SampleSpec, name: str, data: Path, workers: int,
     A file that is not where ``file`` says is looked for in the folder ``data``. ``simulating(name)`` gives what is told the
     progress. Raises :class:`InputError`.
     """
+    if spec.mix is not None:
+        return [path for part in spec.mix for path in make_sample(part, f"{name}: {part.process or 'file'}", data, workers,
+                                                                  simulating)]
     if spec.file is not None:
         return [_found(file, name, data) for file in (spec.file if isinstance(spec.file, list) else [spec.file])]
     from qad.simulation import file_name, response_of, simulate

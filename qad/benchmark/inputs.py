@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from qad import representations
 from qad.benchmark.events import within
+from qad.benchmark.learned import Store
 from qad.benchmark.runs import TWIN
-from qad.benchmark.study import DetectorSpec, Study
-from qad.data.sample import Sample
+from qad.benchmark.study import DetectorSpec, Step, Study
+from qad.data.sample import Sample, concatenate
 from qad.data.splits import hold_out
 from qad.errors import InputError
 from qad.representations import Representation
@@ -36,11 +38,24 @@ class Arrays(NamedTuple):
                 and part.startswith("train")}
 
 
-class Inputs:
-    """Steps learn from the training background only; what is stateless is computed once."""
+def _step(spec: Step, own: int | None) -> Representation:
+    step = representations.get(spec.use, **spec.params)
+    if own is not None and "random_state" in step.get_params() and "random_state" not in spec.params:
+        step.set_params(random_state=own)
+    return step
 
-    def __init__(self, study: Study, parts: Mapping[str, Mapping[str, Sample]]) -> None:
+
+def hash_of(array: np.ndarray) -> str:
+    """Of the numbers in an array."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+class Inputs:
+    """Steps learn from the training background only (or as the study says); what is stateless is computed once."""
+
+    def __init__(self, study: Study, parts: Mapping[str, Mapping[str, Sample]], store: Store | None = None) -> None:
         self.study, self.parts = study, parts
+        self.store = store or Store(None, lambda name: lambda done, total: None)
         # cells come sorted by their inputs: few need to be kept
         self.arrays = lru_cache(maxsize=2)(self._arrays)
         self._stateless = lru_cache(maxsize=2 * sum(map(len, parts.values())))(self._first_step)
@@ -54,10 +69,12 @@ class Inputs:
         n = len(self.parts[train]["train"])
         return np.arange(n) if events is None else np.sort(np.random.default_rng([seed, events]).permutation(n)[:events])
 
-    def _arrays(self, representation: str, train: str, tabular: bool, events: int | None = None, seed: int = 0) -> Arrays:
+    def _arrays(self, representation: str, train: str, tabular: bool, events: int | None = None, seed: int = 0,
+                own: int | None = None) -> Arrays:
+        """``own``: the seed of steps that are learned anew for every seed of the study."""
         chosen = self.chosen(train, events, seed)
         chain = self.study.representations[representation]
-        first, *rest = (representations.get(s.use, **s.params) for s in (*chain.steps, *(chain.tabular if tabular else [])))
+        first, *rest = (_step(s, own) for s in (*chain.steps, *(chain.tabular if tabular else [])))
         wanted = [(name, part) for name, kinds in self.parts.items() for part in kinds
                   if part.startswith("test") or (part == "train" and name != train and name in self.study.told)]
         twins = [(train, part) for part in self.parts[train] if part.startswith(f"train{TWIN}")]
@@ -67,14 +84,31 @@ class Inputs:
             others = {key: self._stateless(representation, *key) for key in (*wanted, *twins)}
         else:
             few = self.parts[train]["train"][chosen]
-            background = first.fit(few).transform(few)
+            first = self._fitted([first], few, train, chain.learns_from)
+            background = first.transform(few)
             others = {(name, part): first.transform(self.parts[name][part]) for name, part in (*wanted, *twins)}
         for key in twins:
             others[key] = others[key][chosen]
+        steps = [first]
         for step in rest:
-            background = step.fit(background).transform(background)
-            others = {key: step.transform(a) for key, a in others.items()}
-        return Arrays([first, *rest], background, others)
+            key = [*steps, step]
+            steps.append(self._fitted(key, background, train, chain.learns_from) if step.learned else step.fit(background))
+            background = steps[-1].transform(background)
+            others = {key: steps[-1].transform(a) for key, a in others.items()}
+        return Arrays(steps, background, others)
+
+    def _fitted(self, steps: list[Representation], events: Any, train: str, learns_from: list[str] | None) -> Representation:
+        """The last of ``steps``, fitted on ``events``, or, if it is the first, on the mixture that ``learns_from`` names."""
+        source = [train]
+        if learns_from and len(steps) == 1:
+            source = list(learns_from)
+            events = concatenate([self.parts[name]["train"] for name in source])
+            order = np.random.default_rng(0).permutation(len(events))  # no part of it is one process alone
+            events = events[order]
+        told = events.fingerprint if isinstance(events, Sample) else hash_of(events)
+        plain = [{"step": type(s).__name__, **{k: v for k, v in s.get_params().items() if k != "checkpoint"}} for s in steps]
+        tests = {name: parts["test"] for name, parts in self.parts.items()} if len(steps) == 1 else {}
+        return self.store.fit(steps[-1], events, {"steps": plain, "events": told, "source": source}, tests)
 
     def labelled(self, train: str, spec: DetectorSpec, seed: int, arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
         """``(X, y)`` for a detector that is told labels, as ``spec.told`` says; all drawing by ``seed``."""

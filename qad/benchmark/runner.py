@@ -28,6 +28,7 @@ import qad
 from qad import detector, registry, representations
 from qad.benchmark.events import copies, make_sample, parts_of
 from qad.benchmark.inputs import Arrays, Inputs
+from qad.benchmark.learned import Store
 from qad.benchmark.runs import SCHEMA_VERSION, digest, is_whole, write_run
 from qad.benchmark.study import DetectorSpec, Study
 from qad.data.splits import hold_out
@@ -55,6 +56,10 @@ class Reporter:
 
     def simulating(self, name: str) -> Callable[[int, int], None]:
         """A sample is about to be made; the returned function is called with (done, wanted)."""
+        return lambda done, total: None
+
+    def learning(self, name: str) -> Callable[[int, int], None]:
+        """A representation is about to be learned; the returned function is called with (epochs done, planned)."""
         return lambda done, total: None
 
     def planned(self, total: int, missing: int) -> None:
@@ -113,7 +118,7 @@ def run_study(study: Study, runs: str | Path = "runs", data: str | Path = "data"
     }
     atomic_write(root / "study.json", json.dumps(notes, indent=1))
     reporter.planned(len(cells), len(missing))
-    inputs = Inputs(study, parts)
+    inputs = Inputs(study, parts, Store(root, reporter.learning))
     for cell in missing:
         start = time.perf_counter()
         failure = None
@@ -163,6 +168,8 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
                     **({} if spec.events is None else {"events": spec.events}),
                     **({} if spec.told is None else {"told": spec.told.model_dump()}),
                     **({} if spec.kind is None else {"kind": spec.kind}),
+                    **({"seeded": True} if chain.seeded else {}),
+                    **({} if chain.learns_from is None else {"learns_from": chain.learns_from}),
                     "seed": seed,
                     "qad": qad.__version__,
                     "schema_version": SCHEMA_VERSION,
@@ -174,7 +181,8 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
 
     def inputs(cell: Cell) -> tuple[int, ...]:
         few = (0, 0) if cell.spec.events is None else (cell.spec.events, cell.seed)
-        return study.train.index(cell.train), order[cell.representation], *few
+        own = cell.seed if study.representations[cell.representation].seeded else 0
+        return study.train.index(cell.train), order[cell.representation], own, *few
 
     return sorted(cells, key=inputs), skipped
 
@@ -189,7 +197,8 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
         params["random_state"] = cell.seed
     model = detector.get(cell.spec.use, **params)
     few = (cell.spec.events, 0 if cell.spec.events is None else cell.seed)
-    arrays = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few)
+    own = cell.seed if study.representations[cell.representation].seeded else None
+    arrays = inputs.arrays(cell.representation, cell.train, cls.takes == "tabular", *few, own)
     resumes = model.resumable and "checkpoint" not in params
     if resumes:  # a kill in the middle of a long training loses seconds, not hours
         cell.path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +220,8 @@ def train_and_score(cell: Cell, inputs: Inputs, fingerprints: dict[str, dict[str
     record = {
         "study": study.name,
         "train": cell.train,
-        "representation": {"name": cell.representation, **{k: cell.configuration[k] for k in ("steps", "tabular")}},
+        "representation": {"name": cell.representation, **{k: cell.configuration[k] for k in ("steps", "tabular")},
+                           **({"learned": learned} if (learned := _learned(arrays.steps)) else {})},
         "detector": {"name": cell.spec.label, "use": cell.spec.use, "kind": cell.spec.kind or cls.kind, "family": cls.family,
                      "params": model.get_params(deep=False)},
         "seed": cell.seed,
@@ -249,6 +259,14 @@ def _fit(model: Detector, cell: Cell, inputs: Inputs, arrays: Arrays, few: tuple
     with_twins = {"twins": twins} if twins and model.uses_twins else {}
     model.fit(arrays.background[kept], validation=arrays.background[held] if len(held) else None, **with_twins)
     return len(kept), len(held), None
+
+
+def _learned(steps: list[representations.Representation]) -> list[dict[str, Any]]:
+    """Where the learned steps of a chain stand in the folder of runs, what they cost, and how well they learned."""
+    return [{"step": type(step).__name__, "folder": step.folder_, "seconds": step.seconds_,
+             "parameters": getattr(step, "parameters_", None),
+             **{k: v for k, v in getattr(step, "diagnostics_", {}).items() if k != "history"}}
+            for step in steps if hasattr(step, "folder_")]
 
 
 def _seconds_of_epochs(model: Detector) -> float:

@@ -30,6 +30,7 @@ class SampleSpec(_Strict):
     ``pile_up``). ``object: j1`` takes one jet of each event, as an ordinary sample of jets. Events with weights are refused,
     unless ``weights: ignore`` takes them as they were simulated, or ``weights: resample`` draws as many events with
     replacement, as often as their weights say: an event drawn twice counts as one where errors are worked out.
+    ``mix`` has several such specifications, whose events together are the sample, a background of known classes for instance.
     ``file`` (or several: a list) is looked for as it stands and in the folder of data; ``train`` and ``test`` take the place of
     the split's sizes. ``label``: only background (0) or signal (1) of a file that knows.
     ``cuts``: ``{feature: [low, high]}`` keeps the events with low <= feature < high, ``null`` being no bound.
@@ -47,13 +48,17 @@ class SampleSpec(_Strict):
     file: Path | Annotated[list[Path], Field(min_length=1)] | None = None
     label: Literal[0, 1] | None = None
     cuts: dict[str, tuple[float | None, float | None]] = {}
+    mix: Annotated[list[SampleSpec], Field(min_length=2)] | None = None
     train: Annotated[int, Field(ge=2)] | None = None
     test: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> SampleSpec:
-        if (self.file is None) == (self.simulate is None):
-            raise ValueError("a sample needs either 'simulate' or 'file'")
+        if [self.file, self.simulate, self.mix].count(None) != 2:
+            raise ValueError("a sample needs either 'simulate' or 'file' or 'mix'")
+        inside = ("train", "test", "object", "label", "cuts", "mix")
+        if any(getattr(part, name) for part in self.mix or [] for name in inside):
+            raise ValueError(f"{', '.join(inside)} are said of a mixture, not of its parts")
         if self.simulate and self.n < 1:
             raise ValueError("a simulated sample needs its number of events 'n'")
         if self.simulate and self.process is None:
@@ -90,10 +95,17 @@ class Step(BaseModel):
 
 
 class RepresentationSpec(_Strict):
-    """A chain of representations; ``tabular`` is what follows for detectors that take a table."""
+    """A chain of representations; ``tabular`` is what follows for detectors that take a table.
+
+    ``seeded``: learned anew for every seed of the study, where a step has a ``random_state``; otherwise all share one.
+    ``learns_from``: the first step learns from the training events of these samples together, without labels, in the place
+    of the background's; only detectors that are told labels may stand on it, for such a mixture holds signal.
+    """
 
     steps: list[Step] = Field(min_length=1)
     tabular: list[Step] = []
+    seeded: bool = False
+    learns_from: Annotated[list[str], Field(min_length=1)] | None = None
 
 
 class Told(_Strict):
@@ -200,6 +212,11 @@ class Study(_Strict):
             for name in spec.told.signals if spec.told else []:
                 if name not in self.samples:
                     raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.samples, 'sample of signal')}")
+        for key, chain in self.representations.items():
+            for name in chain.learns_from or []:
+                if name not in self.samples:
+                    raise ValueError(f"representation '{key}': {did_you_mean(name, self.samples, 'sample to learn from')}")
+        for spec in self.detectors:
             for name in spec.representations or []:
                 if name not in self.representations:
                     raise ValueError(f"detector '{spec.label}': {did_you_mean(name, self.representations, 'representation')}")
@@ -217,8 +234,9 @@ class Study(_Strict):
 
     @property
     def told(self) -> set[str]:
-        """Samples whose training events are signal to some detector."""
-        return {name for spec in self.detectors if spec.told for name in spec.told.signals}
+        """Samples whose training events are signal to some detector, or learned from by some representation."""
+        return {name for spec in self.detectors if spec.told for name in spec.told.signals} | {
+            name for chain in self.representations.values() for name in chain.learns_from or []}
 
     @staticmethod
     def _check_told(spec: DetectorSpec, kind: str) -> None:
@@ -248,6 +266,8 @@ class Study(_Strict):
                     reason = f"takes a table; '{name}' gives {gives} and no 'tabular' steps follow"
                 elif takes not in ("tabular", gives):
                     reason = f"takes {takes}; '{name}' gives {gives}"
+                elif chain.learns_from and detector.find(spec.use).kind not in detector.LABELLED:
+                    reason = f"is told no labels; '{name}' learns from {', '.join(chain.learns_from)}, signal among them"
                 found.append((spec, name, reason))
         return found
 

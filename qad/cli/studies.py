@@ -21,6 +21,9 @@ class _Screen:
     def simulating(self, name: str) -> Any:
         return row(self.bar, f"simulate {name}")
 
+    def learning(self, name: str) -> Any:
+        return row(self.bar, f"learn {name}")
+
     def planned(self, total: int, missing: int) -> None:
         self.models = row(self.bar, "train and score models")
         self.total, self.done = total, total - missing

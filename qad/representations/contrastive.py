@@ -233,6 +233,21 @@ class Contrastive(Representation):
             first, second = (self.network_(self._columns(x)) for x in z)
             return self._similarity(self.network_).pairs(first, second).cpu().numpy()
 
+    def turned_similarity(self, X: Any, angles: Sequence[float]) -> np.ndarray:
+        """s(z, z') ``(n, angles)`` of each event with itself turned by an angle [rad]: 1 where turning is not seen."""
+        check_is_fitted(self)
+        here = next(self.network_.parameters()).device
+        x = torch.as_tensor(self._events(X), dtype=torch.float64, device=here)
+        with torch.no_grad():
+            z = self.network_(self._columns(x))
+            found = [self._similarity(self.network_).pairs(z, self.network_(self._columns(self._turned(x, angle))))
+                     for angle in angles]
+        return torch.stack(found, 1).cpu().numpy()
+
+    def _turned(self, x: torch.Tensor, angle: float) -> torch.Tensor:
+        """Events ``(B, P, 3)`` turned by ``angle`` [rad]."""
+        raise NotImplementedError
+
     def get_state(self) -> dict[str, Any]:
         state = super().get_state()
         return {**{f"network.{k}": v for k, v in networks.state_arrays(state.pop("network_")).items()}, **state}

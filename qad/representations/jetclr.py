@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from qad import augmentations, settings
+from qad.augmentations.jets import turned
 from qad.encoders import SetTransformer
 from qad.errors import InputError
 from qad.representations.base import particles_of
@@ -62,6 +63,9 @@ class JetCLR(Contrastive):
 
     def _columns(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([x[..., :1] / self.scale_, x[..., 1:]], -1)
+
+    def _turned(self, x: torch.Tensor, angle: float) -> torch.Tensor:
+        return turned(x, x.new_full((len(x),), angle))
 
     def _encoder(self) -> nn.Module:
         return SetTransformer(3, self.width, self.heads, self.blocks, self.feed, self.head, self.dropout)

@@ -29,6 +29,8 @@ class LearnedLatent(Representation):
                     its detectors share one embedding
     """
 
+    learned = True
+
     def __init__(self, latent: int = 16, hidden: Sequence[int] = (64, 32), epochs: int = 100, learning_rate: float = 2e-3,
                  batch_size: int = 256, patience: int = 10, random_state: int = 0) -> None:
         self.latent = latent

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from classical.particle_transformer import LEAST, PRESETS, ParticleTransformer, pair_features
+from classical.particle_transformer import PRESETS, ParticleTransformer
 from qad import representations
+from qad.encoders import SMALLEST, pair_features
 from qad.errors import InputError
 from qad.metrics import auc
 from tests.conftest import toy_jets
@@ -57,7 +58,7 @@ def test_pair_features_are_kinematics():
     found = pair_features(torch.as_tensor(np.stack([z, eta, phi], -1)[None]))[0].numpy()
     p4 = np.stack([z * np.cosh(eta), z * np.cos(phi), z * np.sin(phi), z * np.sinh(eta)], -1)
     for a in range(6):
-        np.testing.assert_allclose(found[a, a, [0, 1, 3]], np.log(LEAST))
+        np.testing.assert_allclose(found[a, a, [0, 1, 3]], np.log(SMALLEST))
         for b in set(range(6)) - {a}:
             total = p4[a] + p4[b]
             angle, softer = np.hypot(eta[a] - eta[b], phi[a] - phi[b]), min(z[a], z[b])
