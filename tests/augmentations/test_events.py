@@ -343,6 +343,15 @@ def test_add_objects_as_the_slow_version(toys):
     assert p > 1e-3, column
 
 
+def test_add_objects_to_a_soft_event():
+    """Where nothing is harder than a threshold, new objects lie on it."""
+    x = np.zeros((200, 19, 3))
+    x[:, 5] = 5.0, 1.0, 2.0
+    out = changed("add-objects", x)
+    jets, electrons = out[:, 9:, 0], out[:, 1:5, 0]
+    assert set(jets[jets > 0]) == {15.0} and 3 <= electrons[electrons > 0].min() and electrons.max() <= 5
+
+
 def test_add_objects_as_published(toys):
     """The public code changes MET but not its φ, and leaves new objects behind old ones: the same objects all the same."""
     wrong, right = changed("add-objects", toys, as_published=True), changed("add-objects", toys)
@@ -419,6 +428,20 @@ def test_split_of_one_jet():
     assert (out[:, 0, 0] >= 23).all() and set((out[..., 0] > 0).sum(1)) == {1, 2}
     muon[:, 5, 0] = 22.0  # no trigger's muon: ordinary
     assert changed("split-objects", muon)[:, 5, 0].min() < 8
+
+
+def test_split_of_objects_in_disorder(toys):
+    """The hardest keeps its 23 GeV wherever it stands."""
+    x = toys.copy()
+    for slots, _, _ in KINDS.values():
+        x[:, slots] = x[:, slots][:, ::-1]
+    out = changed("split-objects", x)
+    for name, (slots, least, _) in KINDS.items():
+        a, b = x[:, slots], out[:, slots]
+        np.testing.assert_allclose(vector_sum(b), vector_sum(a), rtol=0, atol=1e-4)
+        assert b[..., 0][b[..., 0] > 0].min() >= least - 1e-9
+        if name != "jet":
+            assert (b[a[..., 0].max(1) >= 23, 0, 0] >= 23 - 1e-9).all()
 
 
 #: On toy_events(20000, 0): share of empty slots and mean pT [GeV] in every slot, from the functions collinear_fill_e_mu_v2 and
