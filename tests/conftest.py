@@ -30,6 +30,21 @@ def toy_jets(n: int, seed: int, prongs: int = 1, particles: int = 40) -> Sample:
                   extras={"event": np.arange(n) // 2}, meta={"generator": "toy", "seed": seed})
 
 
+def toy_events(n: int, seed: int = 0, jets: int = 4) -> Sample:
+    """Events of nineteen objects: MET, up to two electrons and muons, Poisson(``jets``) jets, pT in GeV."""
+    rng = np.random.default_rng(seed)
+    slots = ["met"] + ["e"] * 4 + ["mu"] * 4 + ["jet"] * 10
+    particles = np.zeros((n, 19, 4), dtype=np.float32)
+    for first, room, mean, least in ((1, 4, 0.7, 3), (5, 4, 0.7, 3), (9, 10, jets, 15)):
+        there = np.arange(room) < np.minimum(rng.poisson(mean, n), room)[:, None]
+        pt = -np.sort(-(least + rng.exponential(20, (n, room))) * there, axis=1)
+        place = np.stack([rng.uniform(-2, 2, (n, room)), rng.uniform(-np.pi, np.pi, (n, room))], -1) * there[..., None]
+        particles[:, first : first + room, :3] = np.concatenate([pt[..., None], place], -1)
+    momentum = (particles[..., 0] * np.exp(1j * particles[..., 2])).sum(1)
+    particles[:, 0, 0], particles[:, 0, 2] = np.abs(momentum), np.angle(-momentum)
+    return Sample(particles=particles, process="toy", meta={"slots": slots})
+
+
 @pytest.fixture(scope="session")
 def qcd_toys() -> Sample:
     return toy_jets(400, 1)

@@ -2,6 +2,7 @@
 
 import json
 import linecache
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from qad import detector, load, pipeline, registry, representations, save
 from qad.data import Sample
+from qad.data.sample import concatenate
 from qad.detector import KINDS, LABELLED, SHAPES, Detector
 from qad.errors import InputError
 from qad.metrics import auc
 from qad.neural import NeuralDetector
 from qad.representations import Representation
-from tests.conftest import toy_jets
+from tests.conftest import toy_events, toy_jets
 
 DETECTORS = {n: registry.find(registry.DETECTORS, n) for n in detector.names()}
 REPRESENTATIONS = {n: registry.find(registry.REPRESENTATIONS, n) for n in representations.names()}
@@ -35,6 +37,9 @@ FAST = {"dense-autoencoder": {"epochs": 15}, "conv-autoencoder": {"epochs": 3, "
         "boosted-trees": {"n_trees": 60}, "weak-boosted-trees": {"n_trees": 60, "n_members": 2},
         "particle-transformer": {"epochs": 5},
         "hybrid-autoencoder": {"epochs": 20}, "hybrid-frozen": {"epochs": 20}, "hybrid-without-circuit": {"epochs": 20}}
+
+#: The same of representations that learn.
+FAST_LEARNED = {name: {"epochs": 2, "batch_size": 16} for name in ("jetclr", "anomalyclr", "anomalyclr-jets", "supcon")}
 
 #: Their scores are logarithms, on both sides of zero or by chance on one.
 LOGARITHMS = ("flow",)
@@ -283,6 +288,10 @@ class TestRepresentation:
             return representations.get("constituents").transform(jets)
         if name == "event-features":
             return Sample(particles=jets.particles, features=np.ones((60, 2)), feature_names=("met", "x"))
+        if name == "supcon":
+            return concatenate([replace(toy_jets(30, 4), process="one"), replace(toy_jets(30, 4, prongs=2), process="two")])
+        if name == "anomalyclr":
+            return toy_events(60)
         if name in ("objects", "object-sums"):
             return Sample(particles=jets.particles[:, :3], meta={"slots": ["met", "e", "jet"]})
         return jets
@@ -291,18 +300,18 @@ class TestRepresentation:
         cls, events = REPRESENTATIONS[name], self.given(name)
         assert issubclass(cls, Representation) and cls.gives in SHAPES
         assert (cls.__doc__ or "").partition("\n")[0]
-        fitted = cls().fit(events)
+        fitted = representations.get(name, **FAST_LEARNED.get(name, {})).fit(events)
         array = fitted.transform(events)
         assert len(array) == 60 and np.isfinite(array).all()
         # fitted on background once, it treats every event by itself
         np.testing.assert_allclose(fitted.transform(events[:7]), array[:7], rtol=1e-6, atol=1e-12)
-        np.testing.assert_array_equal(clone(cls()).fit(events).transform(events), array)
+        np.testing.assert_array_equal(clone(fitted).fit(events).transform(events), array)
         save(fitted, tmp_path / "r")
         np.testing.assert_array_equal(load(tmp_path / "r").transform(events), array)
 
     def test_wrong_input_is_one_sentence(self, name):
-        cls, events = REPRESENTATIONS[name], self.given(name)
-        fitted = cls().fit(events)
+        events = self.given(name)
+        fitted = representations.get(name, **FAST_LEARNED.get(name, {})).fit(events)
         if isinstance(events, Sample):
             with pytest.raises(InputError, match="takes a Sample"):
                 fitted.transform(np.ones((3, 4)))

@@ -2,7 +2,7 @@
 
 ``get("soft", strength=0.1)`` makes one by its name; :func:`names` has all. Jets: ``rotate``, ``translate``, ``collinear``,
 ``soft``; anomalous ``drop``, ``subjet-shift``, ``reweight``. Events: ``azimuth``, ``smear-angles``, ``smear-energy``;
-anomalous ``add-objects``, ``split-objects``, ``shift-met``, ``shift-pt``.
+anomalous ``add-objects``, ``split-objects``, ``shift-met``, ``shift-pt``, ``shift-all``, ``shift``.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from qad.augmentations import jets
+from qad.augmentations import base, events, jets
 from qad.augmentations.base import Augmentation
 from qad.errors import InputError, did_you_mean
 
-JETS: Mapping[str, type[Augmentation]] = {
-    "rotate": jets.Rotate, "translate": jets.Translate, "collinear": jets.Collinear, "soft": jets.Soft, "drop": jets.Drop,
-    "subjet-shift": jets.SubjetShift, "reweight": jets.Reweight,
-}
-ALL = {**JETS}
+JETS, EVENTS = jets.JETS, events.EVENTS
+ALL = {**JETS, **EVENTS}
 
-__all__ = ["ALL", "JETS", "Augmentation", "chain", "get", "names"]
+__all__ = ["ALL", "EVENTS", "JETS", "Augmentation", "chain", "get", "names"]
 
 
 def names(kind: str | None = None) -> list[str]:
@@ -38,7 +35,7 @@ def get(name: str, **params: Any) -> Augmentation:
         if parameter not in known:
             raise InputError(f"augmentation '{name}' has no parameter '{parameter}'; it takes {', '.join(known) or 'none'}")
     made = ALL[name](**params)
-    jets.check(made)
+    base.check(made)
     return made
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from qad.errors import InputError
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -37,3 +39,19 @@ def normal(x: torch.Tensor, shape: tuple[int, ...], generator: torch.Generator) 
 def present(x: torch.Tensor) -> torch.Tensor:
     """Which particles are there, bool ``(B, P)``."""
     return x[..., 0] > 0
+
+
+#: What has to be above zero, by name of the field.
+_POSITIVE = ("width", "strength", "clip", "rounds", "beta", "prongs", "reach", "radius")
+
+
+def check(augmentation: Augmentation) -> None:
+    """Raise :class:`InputError` for settings that cannot be."""
+    for name, value in vars(augmentation).items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name in _POSITIVE and (not number or not 0 < value < float("inf")):
+            raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a number above 0")
+        if name in ("rounds", "prongs") and not isinstance(value, int):
+            raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a whole number")
+        if name == "share" and (not number or not 0 < value < 1):
+            raise InputError(f"{type(augmentation).__name__}: share={value!r}: expected a number between 0 and 1")

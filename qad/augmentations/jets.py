@@ -7,12 +7,12 @@ scalar pT and put its pT-weighted centre back to the origin.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
 from qad.augmentations.base import Augmentation, normal, present, uniform
-from qad.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -175,17 +175,7 @@ class Reweight(Augmentation):
         return restored(torch.cat([x[..., :1].pow(self.beta), x[..., 1:]], -1), x[..., 0].sum(1))
 
 
-#: What has to be above zero, by name of the field.
-_POSITIVE = ("width", "strength", "clip", "rounds", "beta", "prongs", "reach", "radius")
-
-
-def check(augmentation: Augmentation) -> None:
-    """Raise :class:`InputError` for settings that cannot be."""
-    for name, value in vars(augmentation).items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if name in _POSITIVE and (not number or not 0 < value < float("inf")):
-            raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a number above 0")
-        if name in ("rounds", "prongs") and not isinstance(value, int):
-            raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a whole number")
-        if name == "share" and (not number or not 0 < value < 1):
-            raise InputError(f"{type(augmentation).__name__}: share={value!r}: expected a number between 0 and 1")
+JETS: Mapping[str, type[Augmentation]] = {
+    "rotate": Rotate, "translate": Translate, "collinear": Collinear, "soft": Soft, "drop": Drop, "subjet-shift": SubjetShift,
+    "reweight": Reweight,
+}

@@ -139,8 +139,7 @@ class Contrastive(Representation):
 
     def _fit(self, X: Any) -> None:
         self._check_settings()
-        views = self._views()
-        events, classes = self._events(X), self._classes(X)
+        events, classes, views = self._events(X), self._classes(X), self._views()
         if len(events) < 4:
             raise InputError(f"{type(self).__name__} needs at least 4 events to learn from; got {len(events)}")
         self._learn(events)

@@ -103,7 +103,7 @@ def test_each_class_is_held_back_by_its_own_share(jets, monkeypatch):
 @pytest.mark.parametrize("sizes", PRESETS.values(), ids=PRESETS)
 def test_presets_are_sizes(sizes, told):
     fitted = ParticleTransformer(**sizes, epochs=0).fit(told[0][::50], told[1][::50])
-    assert len(fitted.network_.blocks) == sizes["blocks"]
+    assert len(fitted.network_[0].blocks) == sizes["blocks"]
     assert (fitted.parameters_ > 1_000_000) == (sizes is PRESETS["published"])
     assert np.isfinite(fitted.anomaly_score(told[0][:3])).all()
 
