@@ -83,8 +83,9 @@ class LinearClassifier(Detector):
         self.diagnostics_ = {"C": C, "iterations": self.n_iter_, "converged": converged,
                              "held_back": {f"{k:g}": v for k, v in tried.items()}}
         if not converged:
-            warnings.warn(f"the linear classifier has not converged in {self.n_iter_} iterations with C={C:g}: take a "
-                          "smaller C or a larger max_iter", NotConvergedWarning, stacklevel=3)
+            problem = f"{self.n_iter_} iterations with C={C:g} did not reach the minimum: take a smaller C or a larger max_iter"
+            self.diagnostics_["problems"] = [problem]
+            warnings.warn(f"the linear classifier has not converged: {problem}", NotConvergedWarning, stacklevel=3)
 
     def _standardised(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean_) / self.scale_

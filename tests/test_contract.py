@@ -280,7 +280,7 @@ class TestDetector:
 class TestRepresentation:
     def given(self, name):
         jets = toy_jets(60, 4)
-        if name in ("standardise", "angles", "power", "learned-latent"):
+        if name in ("standardise", "angles", "power", "learned-latent", "pauli-features"):
             return np.random.default_rng(0).normal(3, 2, (60, 4))
         if name == "principal-components":
             return np.random.default_rng(0).normal(3, 2, (60, 20))
