@@ -20,6 +20,7 @@ from qad.encoders import SetTransformer
 from qad.errors import InputError, did_you_mean
 from qad.quantum import encodings, engine
 from qad.quantum.fidelity_kernel import overlaps
+from qad.quantum.pauli import expectations
 from qad.representations.jetclr import JetCLR
 
 #: Beyond, 256 events of every layer would not fit a cache, and a step takes seconds.
@@ -79,16 +80,6 @@ class Fidelity:
     def pairs(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Each with its own, ``(B,)``."""
         return (self.states(a).conj() * self.states(b)).sum(-1).abs().square()
-
-
-def bloch(psi: torch.Tensor) -> torch.Tensor:
-    """⟨X⟩, ⟨Y⟩, ⟨Z⟩ of each qubit of states ``(B, 2^n)``, qubit after qubit, ``(B, 3n)``: three settings measure them all."""
-    found = []
-    for q in range(psi.shape[1].bit_length() - 1):
-        zero, one = psi.reshape(len(psi), 2**q, 2, -1).unbind(2)
-        cross = 2 * (zero.conj() * one).sum((1, 2))
-        found += [cross.real, cross.imag, (zero.abs().square() - one.abs().square()).sum((1, 2))]
-    return torch.stack(found, 1)
 
 
 class QuantumSimilarity(JetCLR):
@@ -161,7 +152,7 @@ class QuantumSimilarity(JetCLR):
 
     def _embedded(self, columns: torch.Tensor) -> torch.Tensor:
         z = self.network_(columns)
-        return bloch(self.network_.circuit(z)) if self.give == "pauli" else z
+        return expectations(self.network_.circuit(z), self.qubits, 1) if self.give == "pauli" else z
 
     def _size(self) -> int:
         return self.qubits * (3 if self.give == "pauli" else 1)

@@ -12,7 +12,8 @@ from qad import contrastive, load, pipeline, representations, save
 from qad.errors import InputError
 from qad.quantum import encodings
 from qad.quantum.feature_autoencoder import FeatureAutoencoder
-from qad.quantum.similarity import Fidelity, QuantumSimilarity, ReUploading, bloch
+from qad.quantum.pauli import expectations
+from qad.quantum.similarity import Fidelity, QuantumSimilarity, ReUploading
 from tests.conftest import toy_jets
 
 SMALL = {"qubits": 3, "n_particles": 12, "width": 16, "heads": 2, "blocks": 1, "feed": 16, "head": (16,), "batch_size": 64,
@@ -63,7 +64,7 @@ def test_states_and_fidelities_are_pennylanes(qubits, uploads):
     assert a.dtype == torch.complex128 and circuit.float()(z.float()).dtype == torch.complex64
     for i in range(4):  # up to a phase
         assert abs(np.vdot(state(z[i]), a[i].numpy())) == pytest.approx(1, abs=1e-12)
-        np.testing.assert_allclose(bloch(a)[i], measured(z[i]), atol=1e-12)
+        np.testing.assert_allclose(expectations(a, qubits, 1)[i], measured(z[i]), atol=1e-12)
     by_pennylane = np.array([[float(qml.math.fidelity_statevector(state(z[i]), state(other[j]))) for j in range(4)]
                              for i in range(4)])
     found = Fidelity().matrix(a, b)
@@ -116,7 +117,7 @@ def test_gradients_are_finite_differences(uploads):
 
     def of(z, other, w):
         a, b = (torch.func.functional_call(circuit, {"weights": w}, t) for t in (z, other))
-        return Fidelity().matrix(a, b), Fidelity().pairs(a, b[:3]), bloch(a)
+        return Fidelity().matrix(a, b), Fidelity().pairs(a, b[:3]), expectations(a, 3, 1)
 
     assert torch.autograd.gradcheck(of, (z, other, weights))
 
@@ -170,7 +171,8 @@ def test_of_one_qubit_it_is_the_cosine_on_the_bloch_sphere_at_twice_the_temperat
     """|⟨a|b⟩|² = (1 + a·b)/2, and NT-Xent does not see the constant."""
     circuit = ReUploading(1, 3, seed=4).double()
     a, b = circuit(angles(8, 1)), circuit(angles(8, 1, 1))
-    torch.testing.assert_close(contrastive.nt_xent(a, b, 0.2, Fidelity()), contrastive.nt_xent(bloch(a), bloch(b), 0.4))
+    points = [expectations(psi, 1, 1) for psi in (a, b)]
+    torch.testing.assert_close(contrastive.nt_xent(a, b, 0.2, Fidelity()), contrastive.nt_xent(*points, 0.4))
 
 
 def test_supervised_contrastive_takes_it_too():
