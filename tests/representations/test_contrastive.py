@@ -1,0 +1,156 @@
+"""Contrastive embeddings: invariant where they were taught to be and not elsewhere, resumed with the same bits, seeded."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from qad import load, representations, save
+from qad.data.sample import concatenate
+from qad.errors import InputError
+from qad.representations.anomalyclr import AnomalyCLR
+from qad.representations.jetclr import AnomalyCLRJets, JetCLR
+from qad.representations.supcon import SupervisedContrastive
+from tests.conftest import toy_events, toy_jets
+
+SMALL = {"width": 16, "heads": 2, "blocks": 1, "feed": 16, "head": (16, 8)}
+ANGLES = np.linspace(0.1, 2 * np.pi, 12, endpoint=False)
+
+
+@pytest.fixture(scope="module")
+def jets():
+    return concatenate([toy_jets(400, 1, particles=16), toy_jets(400, 2, prongs=2, particles=16),
+                        toy_jets(400, 3, prongs=3, particles=16)])
+
+
+@pytest.fixture(scope="module")
+def test_jets():
+    return {k: toy_jets(100, 9 + k, prongs=k, particles=16) for k in (2, 3)}
+
+
+def jetclr(**settings):
+    return JetCLR(**{"n_particles": 12, "epochs": 12, "batch_size": 64, "learning_rate": 3e-3, **SMALL, **settings})
+
+
+def test_invariant_under_what_it_was_taught(jets, test_jets):
+    """Mean s(z, z') over rotations: at least 0.99 after training with them, visibly not without."""
+    taught = jetclr(positives=["rotate", {"use": "soft", "strength": 0.02}], epochs=40).fit(jets)
+    other = jetclr(positives=[{"use": "soft", "strength": 0.02}]).fit(jets)
+    assert np.mean([taught.turned_similarity(sample, ANGLES) for sample in test_jets.values()]) >= 0.99
+    for sample in test_jets.values():
+        assert other.turned_similarity(sample, ANGLES).mean() < 0.5
+    # and it has not become blind: jets of other prongs stay apart
+    two, three = (taught.transform(s) for s in test_jets.values())
+    assert (two @ two.T).mean() - (two @ three.T).mean() > 0.1
+
+
+@pytest.mark.parametrize(("cls", "settings"), [(JetCLR, {"n_particles": 12}), (AnomalyCLRJets, {"n_particles": 12}),
+                                               (AnomalyCLR, {}), (AnomalyCLR, {"loss": "anomalous-plus"}),
+                                               (AnomalyCLR, {"loss": "decoupled", "anomalies": []})])
+def test_training_helps_on_events_that_it_has_not_seen(cls, settings, jets):
+    sample = toy_events(600) if cls is AnomalyCLR else jets
+    fitted = cls(**{**SMALL, "epochs": 5, "batch_size": 64, "learning_rate": 3e-3, **settings}).fit(sample)
+    found = fitted.diagnostics_
+    assert found["loss"] < found["loss_untrained"] - 0.1
+    z = fitted.transform(sample[:50])
+    np.testing.assert_allclose(np.linalg.norm(z, axis=1), 1)
+    assert z.shape == (50, 16) and fitted.set_params(read=-1).transform(sample[:50]).shape == (50, 8)
+    assert found.keys() == {"history", *(k + e for k in ("loss", "alignment", "uniformity") for e in ("", "_untrained"))}
+
+
+def test_strange_views_are_far(jets):
+    """What AnomCLR+ is taught to push away lies further away than what it pulls."""
+    fitted = AnomalyCLRJets(n_particles=12, **{**SMALL, "epochs": 8, "batch_size": 64, "learning_rate": 3e-3}).fit(jets)
+    x = torch.as_tensor(fitted._events(jets[:300]), dtype=torch.float64)
+    first, second, strange = (fitted.network_(fitted._columns(v)).detach()
+                              for v in fitted._views()(x, torch.Generator().manual_seed(5)))
+    like, unlike = (torch.cosine_similarity(first, v).mean() for v in (second, strange))
+    assert like > unlike + 0.2
+
+
+def test_classes_are_told_apart(jets):
+    sample = concatenate([toy_jets(300, 5, particles=16), toy_jets(300, 6, prongs=3, particles=16)])
+    fitted = SupervisedContrastive(12, width=8, heads=2, blocks=1, head=(8, 4), epochs=8, batch_size=64,
+                                   learning_rate=3e-3).fit(sample)
+    assert list(fitted.classes_) == ["qcd", "top"]
+    z = fitted.transform(concatenate([toy_jets(50, 15, particles=16), toy_jets(50, 16, prongs=3, particles=16)]))
+    same, other = z[:50] @ z[:50].T, z[:50] @ z[50:].T
+    assert same.mean() > other.mean() + 0.5
+
+
+@pytest.mark.parametrize("cls", [JetCLR, AnomalyCLR, SupervisedContrastive])
+def test_resumes_with_the_same_bits(cls, jets, tmp_path, monkeypatch):
+    monkeypatch.setenv("QAD_CHECKPOINT_SECONDS", "0")
+    sample = toy_events(200) if cls is AnomalyCLR else jets[::3]
+    settings = {"width": 8, "heads": 2, "blocks": 1, "head": (4,), "batch_size": 64, "epochs": 4, "random_state": 3}
+    whole = cls(**settings).fit(sample)
+
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done == 3:
+            raise Killed
+
+    stopped = cls(**settings, checkpoint=str(tmp_path / "c"))
+    stopped.progress = kill
+    with pytest.raises(Killed):
+        stopped.fit(sample)
+    assert (tmp_path / "c").exists()
+    again = cls(**settings, checkpoint=str(tmp_path / "c")).fit(sample)
+    np.testing.assert_array_equal(again.transform(sample[:20]), whole.transform(sample[:20]))
+    assert not (tmp_path / "c").exists()
+    again = cls(**{**settings, "random_state": 4}).fit(sample)
+    assert np.abs(again.transform(sample[:20]) - whole.transform(sample[:20])).max() > 1e-3
+    save(whole, tmp_path / "m")
+    np.testing.assert_array_equal(load(tmp_path / "m").transform(sample[:20]), whole.transform(sample[:20]))
+
+
+def test_infrared_safe(jets):
+    """A particle more, with next to no pT, at a wide angle: the same embedding."""
+    fitted = jetclr(epochs=1).fit(jets)
+    few = np.array(jets[:30].particles)
+    few[:, 10:] = 0
+    soft = few.copy()
+    soft[:, 10, :3] = np.c_[np.full(30, 1e-6), few[:, 0, 1:3] + 0.4]
+    found, wanted = (fitted.transform(replace(jets[:30], particles=p)) for p in (soft, few))
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(("settings", "sentence"), [
+    ({"loss": "nt-xents"}, "did you mean 'nt-xent'"),
+    ({"loss": "anomalous"}, "give anomalies, such as drop"),
+    ({"anomalies": ["drop"]}, "this loss knows none"),
+    ({"positives": ["drop"]}, "expected one that is positive"),
+    ({"positives": ["azimuth"]}, "unknown augmentation|is no augmentation|'azimuth'"),
+    ({"width": 10, "heads": 4}, "a multiple of heads"),
+    ({"read": 3}, "0 to 2, a layer of the head"),
+    ({"temperature": 0}, "above 0"),
+    ({"precision": "half"}, "expected one of float32"),
+    ({"batch_size": 1}, "from 2"),
+    ({"pt_scale": -1}, "above 0"),
+])
+def test_settings_that_cannot_be(settings, sentence, jets):
+    with pytest.raises(InputError, match=sentence):
+        jetclr(**settings).fit(jets[:50])
+
+
+def test_wrong_events_are_one_sentence(jets):
+    with pytest.raises(InputError, match="at least 4"):
+        jetclr().fit(jets[:3])
+    with pytest.raises(InputError, match="takes jets"):
+        jetclr().fit(toy_events(30))
+    with pytest.raises(InputError, match="for jets use 'constituents'"):
+        AnomalyCLR().fit(jets)
+    with pytest.raises(InputError, match="two processes or more"):
+        SupervisedContrastive().fit(toy_jets(20, 1))
+    fitted = AnomalyCLR(**SMALL, epochs=0).fit(toy_events(20))
+    with pytest.raises(InputError, match="learned from events with slots"):
+        events = toy_events(20)
+        fitted.transform(type(events)(particles=events.particles[:, 1:], meta={"slots": events.meta["slots"][1:]}))
+
+
+def test_untrained_is_a_control(jets):
+    bare = representations.get("jetclr", epochs=0, n_particles=12, **SMALL).fit(jets)
+    assert bare.diagnostics_["loss"] == bare.diagnostics_["loss_untrained"] and not bare.diagnostics_["history"]["train"]
