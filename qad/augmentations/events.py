@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import torch
 
+from qad import settings
 from qad.augmentations.base import Augmentation, normal, present, uniform
 from qad.errors import InputError
 
@@ -140,6 +141,10 @@ class SmearEnergy(EventAugmentation):
     strength: float = 1.0
     least: float = 0.0
     as_published: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings.number("least", self.least)
 
     def _change(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         jets = x[:, self.of("jet")]  # a view
@@ -274,9 +279,10 @@ class _Factor(EventAugmentation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.low <= self.high < float("inf"):
-            raise InputError(f"{type(self).__name__}: expected 0 < low <= high, finite; got low={self.low!r}, "
-                             f"high={self.high!r}")
+        settings.number("low", self.low, above=True)
+        settings.number("high", self.high, above=True)
+        if self.low > self.high:
+            raise InputError(f"{type(self).__name__}: expected low <= high; got low={self.low!r}, high={self.high!r}")
 
     def _change(self, x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         factor = self.low + (self.high - self.low) * uniform(x, (len(x), 1), generator)

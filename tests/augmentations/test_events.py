@@ -169,8 +169,10 @@ def test_slots_of_ones_own(toys):
     ("add-objects", {"slots": ("jet", "jet")}, "AddObjects changes the missing transverse energy; expected a slot 'met'"),
     ("shift-met", {"slots": ("jet",)}, "expected a slot 'met'"),
     ("shift", {"slots": ("jet",)}, "expected a slot 'met'"),
-    ("shift-pt", {"low": 0.0}, "expected 0 < low <= high, finite; got low=0.0"),
-    ("shift-all", {"low": 2.0, "high": 1.0}, "got low=2.0, high=1.0"),
+    ("shift-pt", {"low": 0.0}, "low=0.0: expected a number above 0"),
+    ("shift-pt", {"high": "5"}, "high='5': expected a number above 0"),
+    ("shift-all", {"low": 2.0, "high": 1.0}, "ShiftAll: expected low <= high; got low=2.0, high=1.0"),
+    ("smear-energy", {"least": -1.0}, "least=-1.0: expected a number from 0"),
 ])
 def test_bad_settings(name, params, words):
     with pytest.raises(InputError, match=words):
