@@ -68,8 +68,8 @@ class Block(nn.Module):
             return nn.functional.dropout(y, self.dropout, self.training) if self.dropout else y
 
         q, k, v = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        if x.device.type == "cpu":  # there the backward pass of attention in bfloat16 is ten times slower than in float32
-            q, k, v = q.to(x.dtype), k.to(x.dtype), v.to(x.dtype)
+        if x.device.type == "cpu" and q.dtype == torch.bfloat16:  # there attention's backward pass is ten times slower in it
+            q, k, v = q.float(), k.float(), v.float()
         with torch.autocast(x.device.type, enabled=torch.is_autocast_enabled(x.device.type) and x.device.type != "cpu"):
             bias = bias.to(q.dtype).expand(-1, -1, q.shape[2], -1)
             found = nn.functional.scaled_dot_product_attention(q, k, v, bias, self.dropout if self.training else 0.0)

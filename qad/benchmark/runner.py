@@ -151,6 +151,10 @@ def plan(study: Study, root: Path, fingerprints: dict[str, dict[str, str]]) -> t
         steps = [type(representations.get(s.use, **s.params)) for s in (*chain.steps, *chain.tabular)]
         sources = [registry.source_digest(cls) for cls in (detector.find(spec.use), *steps)]
         for train in study.train:
+            if chain.backgrounds and train not in chain.backgrounds:
+                skipped.append({"detector": spec.label, "representation": name,
+                                "reason": f"'{name}' is for {', '.join(chain.backgrounds)} as background, not for '{train}'"})
+                continue
             if spec.told and spec.told.signals == [train]:
                 skipped.append({"detector": spec.label, "representation": name,
                                 "reason": f"is told '{train}' as signal, so that cannot be its background"})

@@ -100,12 +100,14 @@ class RepresentationSpec(_Strict):
     ``seeded``: learned anew for every seed of the study, where a step has a ``random_state``; otherwise all share one.
     ``learns_from``: the first step learns from the training events of these samples together, without labels, in the place
     of the background's; only detectors that are told labels may stand on it, for such a mixture holds signal.
+    ``backgrounds``: the samples it is for, where it cannot learn from every one (one process has no classes).
     """
 
     steps: list[Step] = Field(min_length=1)
     tabular: list[Step] = []
     seeded: bool = False
     learns_from: Annotated[list[str], Field(min_length=1)] | None = None
+    backgrounds: Annotated[list[str], Field(min_length=1)] | None = None
 
 
 class Told(_Strict):
@@ -216,6 +218,9 @@ class Study(_Strict):
             for name in chain.learns_from or []:
                 if name not in self.samples:
                     raise ValueError(f"representation '{key}': {did_you_mean(name, self.samples, 'sample to learn from')}")
+            for name in chain.backgrounds or []:
+                if name not in self.train:
+                    raise ValueError(f"representation '{key}': {did_you_mean(name, self.train, 'sample to train on')}")
         for spec in self.detectors:
             for name in spec.representations or []:
                 if name not in self.representations:

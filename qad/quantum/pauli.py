@@ -18,16 +18,15 @@ from qad import settings
 from qad.errors import InputError
 from qad.quantum import encodings, engine
 from qad.quantum.bounds import Bounded
-from qad.quantum.moments import PAULIS
 from qad.representations.base import Representation
 from qad.representations.scaling import _table
 
 #: Columns that an array may have; eight qubits have 65,535 Pauli strings.
 MOST_COLUMNS = 2**16
-#: Bytes that one chunk of encoded events and their reduced density matrices may take.
-MEMORY = 2**25
-#: Tr(Pρ) = Σ_ij P_ji ρ_ij for P = 1, X, Y, Z: ``(4, 4)``, the second index i, j.
-TRACES = torch.as_tensor(np.concatenate([np.eye(2)[None], PAULIS]).swapaxes(1, 2).reshape(4, 4))
+#: Bytes that one chunk of encoded events may take: they are passed over again and again, so it should fit a cache.
+MEMORY = 2**20
+#: Fewest events in a chunk, over which the signs of the strings are shared.
+LEAST = 64
 
 String = tuple[tuple[int, ...], str]  # the qubits and, one for each, X, Y or Z
 
@@ -98,7 +97,7 @@ class PauliFeatures(Bounded, Representation):
             raise InputError(f"PauliFeatures was fitted on events of shape {tuple(self.shape_in_)}; got {X.shape[1:]}")
         encode, n = self.encoder()
         out = np.empty((len(X), len(strings(n, self.weight))))
-        size = max(1, MEMORY // (64 * (2**n + 4**self.weight)))
+        size = max(LEAST, MEMORY // (16 * 2**n))
         for i in range(0, len(X), size):
             angles = self.inputs(X[i : i + size]) if X.ndim == 2 else X[i : i + size]
             out[i : i + size] = expectations(engine.states(encode, torch.as_tensor(angles), n), n, self.weight)
@@ -118,37 +117,35 @@ def strings(n: int, weight: int) -> tuple[String, ...]:
                  for word in itertools.product("XYZ", repeat=k))
 
 
-@functools.cache
-def _places(n: int, weight: int) -> tuple[tuple[tuple[int, ...], list[int], list[int]], ...]:
-    """For every group of ``weight`` qubits, which of its 4^weight strings are new, and the columns they fill."""
-    left = {string: i for i, string in enumerate(strings(n, weight))}
-    found = []
-    for group in itertools.combinations(range(n), weight):
-        here, columns = [], []
-        for i, word in enumerate(itertools.product("1XYZ", repeat=weight)):
-            string = tuple(q for q, p in zip(group, word, strict=True) if p != "1"), "".join(word).replace("1", "")
-            if string in left:
-                here.append(i)
-                columns.append(left.pop(string))
-        found.append((group, here, columns))
-    return tuple(found)
+@functools.lru_cache(2)
+def _signs(n: int, weight: int) -> list[tuple[int, int, torch.Tensor, torch.Tensor]]:
+    """The strings by the bits a that they flip and by whether they hold an odd number of Y: columns, signs ``(strings, 2^n)``."""
+    found: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for column, (qubits, word) in enumerate(strings(n, weight)):
+        letters = [(1 << (n - 1 - q), p) for q, p in zip(qubits, word, strict=True)]
+        flips, bits = (sum(bit for bit, p in letters if p in those) for those in ("XY", "YZ"))
+        y = word.count("Y")
+        found.setdefault((flips, y % 2), []).append((column, bits, (y + 1) // 2))  # Re i^y(c + is) is c, -s, -c, s
+    basis, signs = torch.arange(2**n), []
+    for (flips, odd), members in found.items():
+        columns, bits, minus = torch.tensor(members).T[..., None]
+        for q in range(n):
+            minus = minus + ((basis & bits) >> q)
+        signs.append((flips, odd, columns[:, 0], (1 - 2 * (minus % 2)).to(torch.int8)))
+    return signs
 
 
 def expectations(states: torch.Tensor, n: int, weight: int) -> torch.Tensor:
-    """⟨P⟩ of the :func:`strings` for each of the ``states`` ``(B, 2^n)``, real ``(B, strings)``.
+    """⟨P⟩ of the :func:`strings` for each of the ``states`` ``(B, 2^n)``, real ``(B, strings)``, differentiable.
 
-    From the reduced density matrix of each group of ``weight`` qubits, one qubit after the other: 4 · 4^weight multiplications
-    a qubit instead of 16^weight.
+    P = i^y X^a Z^b with y the number of Y, as Y = iXZ, so ⟨P⟩ = Re i^y Σ_s ψ*[s ⊕ a] ψ[s] (-1)^(b·s): the products of
+    amplitudes are the same for all strings that flip the bits a, and the rest is a real matrix of signs.
     """
-    traces = TRACES.to(states.device, states.dtype)
-    out = torch.empty(len(states), len(strings(n, weight)), dtype=states.real.dtype, device=states.device)
-    psi = states.reshape(-1, *[2] * n)
-    for group, here, columns in _places(n, weight):
-        first = psi.movedim([1 + q for q in group], list(range(1, 1 + weight))).reshape(len(states), 2**weight, -1)
-        reduced = (first @ first.mH).reshape(-1, *[2] * (2 * weight))
-        pairs = [0, *(1 + k + weight * side for k in range(weight) for side in (0, 1))]  # i_1, j_1, i_2, j_2, …
-        found = reduced.permute(pairs).reshape(len(states), -1)
-        for _ in range(weight):  # the first pair becomes a Pauli and goes to the end
-            found = (found.reshape(len(states), 4, -1).mT @ traces.mT).reshape(len(states), -1)
-        out[:, columns] = found[:, here].real
-    return out
+    re, im = states.real.mT.contiguous(), states.imag.mT.contiguous()
+    basis = torch.arange(2**n, device=states.device)
+    out = torch.empty(len(strings(n, weight)), len(states), dtype=re.dtype, device=states.device)
+    for flips, odd, columns, signs in _signs(n, weight):
+        there = basis ^ flips
+        pairs = re[there] * im - im[there] * re if odd else re[there] * re + im[there] * im
+        out[columns.to(states.device)] = signs.to(re) @ pairs
+    return out.mT

@@ -121,7 +121,8 @@ def _words(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if abs(value) < 1e4 else f"{value:.2e}"
 
 
-def _with_sd(values: Sequence[float], digits: int) -> str:
+def with_sd(values: Sequence[float], digits: int) -> str:
+    """``0.93 ± 0.02`` of those that are numbers; without ± where it is one, – where there is none."""
     known = np.array([v for v in values if math.isfinite(v)])
     if not len(known):
         return "–"
@@ -149,7 +150,7 @@ def table_of(found: Sequence[Convergence], train: str) -> list[list[str]]:
         if c.train == train:
             measured = [_measured(r) for r in c.runs]
             table.append([c.detector, c.representation, c.kind, c.converged,
-                          *(_with_sd([m[k] for m in measured], n) for k, n in digits.items())])
+                          *(with_sd([m[k] for m in measured], n) for k, n in digits.items())])
     return table
 
 

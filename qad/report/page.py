@@ -15,14 +15,17 @@ from plotly.offline import get_plotlyjs
 from qad.detector import LABELLED
 from qad.errors import InputError
 from qad.persistence import atomic_write
-from qad.report import figures
+from qad.report import embedding_figures, figures
 from qad.report.convergence import HEADS, Convergence, converged, energy_models, mark, problems_of
 from qad.report.convergence import table_of as convergence_table
+from qad.report.embeddings import Embedding
+from qad.report.embeddings import embeddings as embeddings_of
+from qad.report.embeddings import table_of as embeddings_table
 from qad.report.shifts import Shift, shifts_csv, shifts_of, table_of
 from qad.report.tables import Summary, read_rows, results_csv, summarise
 from qad.report.verdict import NEEDED, Verdict, directions, judge
 
-#: Pictures of trainings that the page shows without being asked.
+#: Pictures of trainings, and of embeddings, that the page shows without being asked.
 FEW = 3
 
 
@@ -35,8 +38,9 @@ def write_report(runs: str | Path) -> tuple[Path, Verdict]:
     record, rows, missing = read_rows(root)
     summaries = summarise(rows)
     verdict = judge(summaries, missing)
-    shifts = shifts_of(list({id(r.run): r.run for r in rows}.values()))
-    page = render(record, summaries, verdict, missing, shifts)
+    runs_ = list({id(r.run): r.run for r in rows}.values())
+    shifts = shifts_of(runs_)
+    page = render(record, summaries, verdict, missing, shifts, embeddings_of(root, runs_))
     try:
         if shifts:
             atomic_write(root / "shifts.csv", shifts_csv(shifts))
@@ -139,8 +143,17 @@ def convergence(found: Sequence[Convergence]) -> dict[str, Any]:
             "open": sum(len(p["figures"]) for p in parts) <= FEW}
 
 
+def embeddings(found: Sequence[Embedding], summaries: Sequence[Summary], processes: Sequence[str]) -> dict[str, Any]:
+    """What the page says of learned embeddings; of many pictures of neighbours only the first stand open."""
+    heads, rows = embeddings_table(found, summaries)
+    turned, losses = embedding_figures.rotation_curves(found), embedding_figures.losses(found)
+    near = [(e.title, _json(f)) for e in found if (f := embedding_figures.neighbours(e, processes)) is not None]
+    return {"heads": heads, "rows": rows, "turned": turned and _json(turned), "losses": losses and _json(losses),
+            "near": near[:FEW], "more": near[FEW:], "open": len(found) <= FEW}
+
+
 def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0,
-           shifts: Sequence[Shift] = ()) -> str:
+           shifts: Sequence[Shift] = (), learned: Sequence[Embedding] = ()) -> str:
     """The page as text."""
     environment = Environment(loader=PackageLoader("qad.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
@@ -173,6 +186,7 @@ def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, m
         shifts=[(train, *table_of(shifts, train)) for train in dict.fromkeys(s.train for s in shifts)],
         versions=record["versions"], verdict=verdict, sections=sections, missing=missing,
         convergence=convergence(found) if found else None,
+        embeddings=embeddings(learned, summaries, list(record["samples"])) if learned else None,
         pairs=[f"{a} → {b}" for a, b in directions(summaries)], both=both_directions(summaries),
         plotly=get_plotlyjs(), needed=f"{NEEDED:g}", provenance=json.dumps(record, indent=1),
     )

@@ -19,7 +19,7 @@ from qad.representations.contrastive import Contrastive
 
 
 class JetCLR(Contrastive):
-    """Jets → ``(n, head[read - 1])``: a permutation-invariant, infrared-safe transformer trained by NT-Xent (arXiv:2108.04253).
+    """Jets → ``(n, width)``: a permutation-invariant, infrared-safe transformer trained by NT-Xent (arXiv:2108.04253).
 
     The ``n_particles`` hardest particles of a jet, (pT / ``pt_scale``, Δη, Δφ) to its axis, no rotation, no flip: the network
     learns to be invariant, from rotated, translated, softly smeared and collinearly split jets (``positives``).
@@ -37,7 +37,7 @@ class JetCLR(Contrastive):
     def __init__(self, n_particles: int = 50, pt_scale: float | None = None,
                  positives: Sequence[Any] = ("rotate", "collinear", "soft", "translate"), anomalies: Sequence[Any] = (),
                  loss: str = "nt-xent", temperature: float = 0.1, width: int = 64, heads: int = 4, blocks: int = 2,
-                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 1, normalise: bool = True,
+                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 0, normalise: bool = True,
                  epochs: int = 20, learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10,
                  validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
                  checkpoint: str | None = None, random_state: int = 0) -> None:
@@ -81,7 +81,7 @@ class AnomalyCLRJets(JetCLR):
     def __init__(self, n_particles: int = 50, pt_scale: float | None = None,
                  positives: Sequence[Any] = ("rotate", "translate"), anomalies: Sequence[Any] = ("drop", "subjet-shift"),
                  loss: str = "anomalous-plus", temperature: float = 0.1, width: int = 64, heads: int = 4, blocks: int = 2,
-                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 1, normalise: bool = True,
+                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 0, normalise: bool = True,
                  epochs: int = 20, learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10,
                  validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
                  checkpoint: str | None = None, random_state: int = 0) -> None:

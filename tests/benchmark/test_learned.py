@@ -102,9 +102,10 @@ def test_mixed_samples(write_study, toy_files, tmp_path):
     samples = {"known": {"mix": [toy_files["qcd"], {"file": str(tmp_path / "two.h5")}], "train": 600, "test": 300},
                "top": toy_files["top"]}
     step = {"use": "supcon", "n_particles": 8, "width": 8, "heads": 2, "blocks": 1, "head": [4], "epochs": 2}
-    study = study_of(write_study, samples=samples, train=["known"], seeds=[0],
-                     representations={"classes": {"steps": [step]}})
+    study = study_of(write_study, samples=samples, train=["known", "top"], seeds=[0],
+                     representations={"classes": {"steps": [step], "backgrounds": ["known"]}})
     root, learned, record = run(study, tmp_path)
+    assert {s["reason"] for s in record["skipped"]} == {"'classes' is for known as background, not for 'top'"}
     assert learned == ["supcon"] and record["samples"]["known"]["file"].count(".h5") == 2
     for r in read_runs(root):
         assert len(r.scores["known"]) == 300 and len(r.scores["top"]) == 200
