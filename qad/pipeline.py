@@ -79,8 +79,8 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
         model.checkpoint = str(checkpoint)
     steps = list(chain) or suited(model.takes, sample)
     array: Any = sample
-    for step in steps:
-        array = step.fit(array).transform(array)
+    for i, step in enumerate(steps):
+        array = _learn(step, array, checkpoint, i, progress).transform(array)
     gives = steps[-1].gives
     if model.takes not in ("tabular", gives):
         raise InputError(f"'{name}' takes {model.takes}; the last representation gives {gives}")
@@ -98,6 +98,21 @@ def fit(name: str, sample: Sample, chain: Sequence[Representation] = (), validat
     if resumes:
         model.checkpoint = None
     return make_pipeline(*steps, model)
+
+
+def _learn(step: Representation, array: Any, checkpoint: Path | None, i: int, progress: Callable[[int, int], None] | None
+           ) -> Representation:
+    """``step`` fitted; one that takes long has a checkpoint of its own beside the detector's, and tells its epochs."""
+    resumes = step.learned and checkpoint is not None and getattr(step, "checkpoint", "") is None
+    if resumes:
+        step.checkpoint = str(checkpoint.with_name(f"{checkpoint.name}.{i}"))
+    if step.learned and progress is not None:
+        step.progress = progress
+    step.fit(array)
+    if resumes:
+        step.checkpoint = None
+    vars(step).pop("progress", None)
+    return step
 
 
 def parts(model: Any) -> tuple[list[Representation], detector.Detector]:

@@ -39,7 +39,7 @@ def spiral(n, seed):
 def judged(truth, n):
     """4000 events of ``truth``, and the mean W₁ of n fresh ones from them."""
     exact = torch.as_tensor(truth(4000, 999))
-    return exact, np.mean([float(wasserstein(torch.as_tensor(truth(n, 1000 + i)), exact)) for i in range(8)])
+    return exact, np.mean([float(wasserstein(torch.as_tensor(truth(n, 1000 + i)), exact)) for i in range(6)])
 
 
 def far(events, n, truth):
@@ -58,7 +58,7 @@ def test_a_ring_is_recovered(loss, seed):
     """The model's events are as near to the truth as fresh data, its density and its scores are those of the ring."""
     model = Averaged(latent=2, warm_up=5, patience=40, smear=0.0, loss=loss, buffer=2048, random_state=seed, device="cpu")
     model.fit(ring(2000, seed), validation=ring(1000, 50 + seed))
-    drawn = model.sample(9000, 250)
+    drawn = model.sample(6000)
     found = far(drawn, 1000, ring)
     print(f"{loss}, seed {seed}: {found:.2f}")  # shown where it fails
     assert found < 1.2

@@ -82,8 +82,8 @@ def fit(
     sample, more = read(file), None if signal is None else read(signal)
     start = time.perf_counter()
     checkpoint = beside(out, "checkpoint")
-    if checkpoint.exists():
-        print(f"qad: note: going on from {checkpoint}", file=sys.stderr)
+    for kept in sorted(checkpoint.parent.glob(f"{checkpoint.name}*")):  # of the detector, and of an embedding in front of it
+        print(f"qad: note: going on from {kept}", file=sys.stderr)
     with resumable(checkpoint), progress("epochs") as bar, one_line_warnings() as warned:
         model = pipeline.fit(detector, sample, chain, progress=row(bar, detector), checkpoint=checkpoint, signal=more,
                              systematics=varied, **parameters(parameter))

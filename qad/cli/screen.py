@@ -34,7 +34,7 @@ def resumable(checkpoint: Path | None = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if checkpoint is None or checkpoint.exists():
+        if checkpoint is None or any(checkpoint.parent.glob(f"{checkpoint.name}*")):
             said = "stopped; what is finished is kept, and the same command does the rest"
         else:
             said = "stopped before anything was kept (a training writes every 10 s); the same command begins anew"
