@@ -119,7 +119,7 @@ def strings(n: int, weight: int) -> tuple[String, ...]:
 
 @functools.lru_cache(2)
 def _signs(n: int, weight: int) -> list[tuple[int, int, torch.Tensor, torch.Tensor]]:
-    """The strings by the bits a that they flip and by whether they hold an odd number of Y: columns, signs ``(strings, 2^n)``."""
+    """The strings by the bits a that they flip and by the parity of their number of Y: columns, signs ``(strings, 2^n)``."""
     found: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for column, (qubits, word) in enumerate(strings(n, weight)):
         letters = [(1 << (n - 1 - q), p) for q, p in zip(qubits, word, strict=True)]
