@@ -45,7 +45,8 @@ def draw(found: Sequence[Embedding], processes: Sequence[str], columns: int = 4)
                 if t := e.rotation.get(kind):
                     colour, dash = style(e, i)
                     x = np.rad2deg(t.angles)
-                    ax.fill_between(x, t.mean - t.sd, np.minimum(t.mean + t.sd, 1), color=colour, alpha=0.13, linewidth=0)
+                    ax.fill_between(x, t.mean - t.sd, np.minimum(t.mean + t.sd, 1), color=colour,
+                                    alpha=0.13 if len(found) <= len(COLOURS) else 0.07, linewidth=0)
                     ax.plot(x, t.mean, color=colour, linestyle=DASHES[dash], linewidth=2, label=e.title)
             ax.set(title=kind, xlabel="turned by [°]", xlim=(0, 360), xticks=range(0, 361, 90),
                    ylim=(low - 0.04 * (1 - low), 1 + 0.02 * (1 - low)))

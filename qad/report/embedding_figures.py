@@ -39,13 +39,14 @@ def rotation_curves(found: Sequence[Embedding]) -> go.Figure | None:
         return None
     figure = make_subplots(1, len(kinds), subplot_titles=kinds, shared_yaxes=True, horizontal_spacing=0.03)
     named: set[int] = set()
+    pale = 0.13 if len(found) <= len(COLOURS) else 0.07  # many bands lie upon each other
     for i, e in enumerate(found):
         colour, dash = style(e, i)
         for kind, t in e.rotation.items():
             at = {"row": 1, "col": kinds.index(kind) + 1, "legendgroup": str(i)}
             x, edge = np.rad2deg(t.angles).round(2), np.minimum([t.mean + t.sd, t.mean - t.sd], 1).round(4)
             figure.add_scatter(x=[*x, *x[::-1]], y=[*edge[0], *edge[1][::-1]], fill="toself", mode="lines", line={"width": 0},
-                               fillcolor=f"rgba({', '.join(str(int(colour[k:k + 2], 16)) for k in (1, 3, 5))}, 0.13)",
+                               fillcolor=f"rgba({', '.join(str(int(colour[k:k + 2], 16)) for k in (1, 3, 5))}, {pale:.2f})",
                                hoverinfo="skip", showlegend=False, **at)
             figure.add_scatter(x=x, y=t.mean.round(5), name=e.title, mode="lines", showlegend=i not in named,
                                line={"color": colour, "dash": dash, "width": 2},

@@ -107,7 +107,8 @@ class Embedding:
     def turns(self) -> bool:
         """Whether it was shown turned events in training."""
         steps = _list(_dict(self.trainings[0].kept, "key"), "steps")
-        shown = _list(steps[-1], "positives") if steps and isinstance(steps[-1], dict) else []
+        settings = steps[-1] if steps and isinstance(steps[-1], dict) else {}
+        shown = _list(settings, "positives") if settings.get("epochs") != 0 else []  # one that stays untrained is shown nothing
         return any((p.get("use") if isinstance(p, dict) else p) in TURNS for p in shown)
 
     @property

@@ -139,7 +139,7 @@ def test_losses_are_those_of_every_epoch(embedded):
         assert [e for e, size in zip(trace.x, trace.marker.size, strict=True) if size] == [history["best_epoch"] + 1]
 
 
-def embeddings_of_records(learned, model=None, monkeypatch=None, **kwargs):
+def embeddings_of_records(learned, model=None, **kwargs):
     """Embeddings of invented runs; ``learned`` is a list, or a function of (train, seed)."""
     runs = invented({"new": BOTH}, KINDS, **{"trains": ("qcd",), "seeds": 1, **kwargs})
     for run in runs:
@@ -163,8 +163,9 @@ def test_trainings_that_differ_are_rows_that_can_be_told_apart():
     (["soft", "rotate"], True), ([{"use": "rotate", "as_published": True}], True), (["azimuth"], True), (["soft"], False),
     ([], False), (None, False)])
 def test_whether_turns_were_shown(shown, turns):
-    [found] = embeddings_of_records([{"folder": "a"}], {"key": {"steps": [{}, {"positives": shown}]}})
-    assert found.turns is turns
+    for epochs in (3, 0):
+        [found] = embeddings_of_records([{"folder": "a"}], {"key": {"steps": [{}, {"positives": shown, "epochs": epochs}]}})
+        assert found.turns is (turns and epochs > 0)
 
 
 @pytest.mark.parametrize("model", [
