@@ -11,7 +11,8 @@ from collections import defaultdict
 from pathlib import Path
 
 KINDS = ("quantum", "classical", "weak", "supervised", "control")
-HEADS = {"auc": "AUC", "max_sic": "SIC", "rejection_03": "1/ε_b(0.3)", "tpr_1e2": "TPR(10⁻²)", "tpr_1e3": "TPR(10⁻³)"}
+HEADS = {"auc": "AUC", "max_sic": "SIC", "rejection_03": "1/ε_b(0.3)", "rejection_05": "1/ε_b(0.5)",
+         "tpr_1e2": "TPR(10⁻²)", "tpr_1e3": "TPR(10⁻³)", "tpr_1e5": "TPR(10⁻⁵)"}
 
 
 def table(folder: Path, directions: list[str], metrics: list[str]) -> str:

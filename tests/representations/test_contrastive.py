@@ -9,6 +9,7 @@ import torch
 from qad import load, representations, save
 from qad.data.sample import concatenate
 from qad.errors import InputError
+from qad.representations import contrastive, supcon
 from qad.representations.anomalyclr import AnomalyCLR
 from qad.representations.jetclr import AnomalyCLRJets, JetCLR
 from qad.representations.supcon import SupervisedContrastive
@@ -149,6 +150,15 @@ def test_wrong_events_are_one_sentence(jets):
     with pytest.raises(InputError, match="learned from events with slots"):
         events = toy_events(20)
         fitted.transform(type(events)(particles=events.particles[:, 1:], meta={"slots": events.meta["slots"][1:]}))
+
+
+def test_presets_are_sizes(jets):
+    """The published network has the number of weights that its own code counts: 26,046,000 (arXiv:2108.04253)."""
+    assert contrastive.PRESETS["small"].items() <= representations.get("jetclr").get_params().items()
+    published = JetCLR(**{**contrastive.PRESETS["published"], "epochs": 0}).fit(jets[:8])
+    assert published.parameters_ == 26_046_000
+    told = {**supcon.PRESETS["published"], "epochs": 0, "n_particles": 16}
+    assert SupervisedContrastive(**told).fit(jets[::200]).parameters_ > 1_000_000
 
 
 def test_untrained_is_a_control(jets):
