@@ -49,6 +49,7 @@ class ParticleTransformer(NeuralDetector):
 
     takes = "particles"
     kind = "supervised"
+    sources = ("qad.encoders",)
     clip = 1.0
     whole = NeuralDetector.whole | {"width": 1, "heads": 1, "blocks": 1, "class_blocks": 1}
 

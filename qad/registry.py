@@ -67,12 +67,13 @@ def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> A
 
 
 def source_digest(cls: type) -> str:
-    """Short hash of the modules that ``cls`` and its bases are written in, and of what these import from their own package.
+    """Short hash of the modules that ``cls`` and its bases are written in, of what these import from their own package, and of
+    those that its attribute ``sources`` names.
 
     An edited detector is another detector, and so is one whose engine was edited.
     """
     digest = hashlib.sha256()
-    for module in sorted(_sources({base.__module__ for base in cls.__mro__})):
+    for module in sorted(_sources({base.__module__ for base in cls.__mro__}) | set(getattr(cls, "sources", ()))):
         try:
             digest.update(inspect.getsource(sys.modules[module]).encode())
         except (OSError, TypeError, KeyError):  # built in, or typed into a notebook

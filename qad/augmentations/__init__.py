@@ -49,8 +49,12 @@ def chain(given: Sequence[str | Mapping[str, Any]], kind: str, of: Mapping[str, 
         raise InputError(f"expected a list of augmentations, such as [rotate, translate]; got {given!r}")
     made = []
     for one in given:
+        if not isinstance(one, str | Mapping):
+            raise InputError(f"expected the name of an augmentation or {{use: NAME, …}}; got {one!r}")
         settings = {"use": one} if isinstance(one, str) else dict(one)
-        name = settings.pop("use", None)
+        name = str(settings.pop("use", None))
+        if twice := set(settings) & set(params):
+            raise InputError(f"augmentation '{name}': {min(twice)} is read off the events; leave it out")
         if name not in of:
             raise InputError(did_you_mean(str(name), of, "augmentation"))
         found = get(name, **settings, **params)

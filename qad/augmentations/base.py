@@ -53,5 +53,7 @@ def check(augmentation: Augmentation) -> None:
             raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a number above 0")
         if name in ("rounds", "prongs") and not isinstance(value, int):
             raise InputError(f"{type(augmentation).__name__}: {name}={value!r}: expected a whole number")
+        if name == "as_published" and not isinstance(value, bool):
+            raise InputError(f"{type(augmentation).__name__}: as_published={value!r}: expected true or false")
         if name == "share" and (not number or not 0 < value < 1):
             raise InputError(f"{type(augmentation).__name__}: share={value!r}: expected a number between 0 and 1")

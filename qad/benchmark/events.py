@@ -119,7 +119,7 @@ def _parts(study: Study, name: str, paths: list[Path]) -> tuple[dict[str, Sample
     sizes = {"train": spec.train or study.split.train, "test": spec.test or study.split.test}
     if name not in study.train and name not in study.told:
         sizes["train"] = 0
-    everything = read(paths[0]) if len(paths) == 1 else _one_after_another([read(p) for p in paths])
+    everything = read(paths[0]) if len(paths) == 1 else one_after_another([read(p) for p in paths])
     sample = cut(everything, spec.cuts)
     if spec.label is not None:
         sample = sample[sample.label == spec.label]
@@ -134,7 +134,7 @@ def _parts(study: Study, name: str, paths: list[Path]) -> tuple[dict[str, Sample
     return split(sample, sizes, study.split.seed), len(everything) - len(sample)
 
 
-def _one_after_another(samples: list[Sample]) -> Sample:
+def one_after_another(samples: list[Sample]) -> Sample:
     """Several files as one sample; collisions of two files never share a number."""
     start = 0
     for i, sample in enumerate(samples):

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from qad import representations
-from qad.benchmark.events import within
+from qad.benchmark.events import one_after_another, within
 from qad.benchmark.learned import Store
 from qad.benchmark.runs import TWIN
 from qad.benchmark.study import DetectorSpec, Step, Study
-from qad.data.sample import Sample, concatenate
+from qad.data.sample import Sample
 from qad.data.splits import hold_out
 from qad.errors import InputError
 from qad.representations import Representation
@@ -102,7 +102,7 @@ class Inputs:
         source = [train]
         if learns_from and len(steps) == 1:
             source = list(learns_from)
-            events = concatenate([self.parts[name]["train"] for name in source])
+            events = one_after_another([self.parts[name]["train"] for name in source])
             order = np.random.default_rng(0).permutation(len(events))  # no part of it is one process alone
             events = events[order]
         told = events.fingerprint if isinstance(events, Sample) else hash_of(events)

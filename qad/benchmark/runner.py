@@ -270,7 +270,7 @@ def _learned(steps: list[representations.Representation]) -> list[dict[str, Any]
     return [{"step": type(step).__name__, "folder": step.folder_, "seconds": step.seconds_,
              "parameters": getattr(step, "parameters_", None),
              **{k: v for k, v in getattr(step, "diagnostics_", {}).items() if k != "history"}}
-            for step in steps if hasattr(step, "folder_")]
+            for step in steps if getattr(step, "folder_", None)]
 
 
 def _seconds_of_epochs(model: Detector) -> float:

@@ -166,4 +166,9 @@ class _Network(nn.Module):
         self.encoder, self.circuit = encoder, circuit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return math.pi * torch.tanh(self.encoder(x))
+        return math.pi * torch.tanh(_wide(self.encoder(x)))
+
+
+def _wide(z: torch.Tensor) -> torch.Tensor:
+    """Mixed precision ends here: angles in bfloat16 would be off by some 0.01."""
+    return z.float() if z.dtype == torch.bfloat16 else z

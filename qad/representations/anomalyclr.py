@@ -18,7 +18,7 @@ from qad.representations.objects import Objects
 
 
 class AnomalyCLR(Contrastive):
-    """Events of objects in slots → ``(n, width)``: a set transformer trained by AnomCLR (arXiv:2301.04660).
+    """Events of objects in slots → ``(n, head[read - 1])``: a set transformer trained by AnomCLR (arXiv:2301.04660).
 
     Views of an event are turned in φ and smeared as by a detector (``positives``); each also has a view that background hardly
     shows (``anomalies``): more objects, objects split, momenta scaled. With ``anomalies=[]`` and ``loss="decoupled"`` it is
@@ -36,7 +36,7 @@ class AnomalyCLR(Contrastive):
     def __init__(self, positives: Sequence[Any] = ("azimuth", "smear-angles", "smear-energy"),
                  anomalies: Sequence[Any] = ("add-objects", "split-objects"), loss: str = "anomalous",
                  temperature: float = 0.1, width: int = 64, heads: int = 4, blocks: int = 2, feed: int = 128,
-                 head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 0, normalise: bool = True, epochs: int = 20,
+                 head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 1, normalise: bool = True, epochs: int = 20,
                  learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10, validation_fraction: float = 0.1,
                  device: str = "auto", precision: str = "float32", checkpoint: str | None = None,
                  random_state: int = 0) -> None:

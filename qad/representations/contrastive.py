@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from qad import augmentations, contrastive, networks, settings
+from qad.data.splits import hold_out
 from qad.errors import InputError, did_you_mean
 from qad.representations.base import Representation
 from qad.training import PRECISIONS, checkpoint_of, train
@@ -47,8 +48,9 @@ class Contrastive(Representation):
     #: Augmentations that fit its events.
     known: Mapping[str, type[augmentations.Augmentation]] = {}
     whole = {"width": 1, "heads": 1, "blocks": 1, "feed": 1, "epochs": 0, "batch_size": 2, "patience": 1, "random_state": 0}
-    #: Events that are embedded at a time.
-    chunk = 1024
+    #: What a change of which makes another embedding, beside the modules of its class.
+    sources = ("qad.augmentations.base", "qad.augmentations.jets", "qad.augmentations.events", "qad.contrastive",
+               "qad.encoders", "qad.training")
 
     def __init__(self, positives: Sequence[Any], anomalies: Sequence[Any], loss: str, temperature: float, width: int,
                  heads: int, blocks: int, feed: int, head: Sequence[int], dropout: float, read: int, normalise: bool,
@@ -121,7 +123,10 @@ class Contrastive(Representation):
 
     def _check_loss(self) -> None:
         losses = {**contrastive.TWO, **contrastive.THREE}
-        if self.loss not in losses:
+        for name in ("positives", "anomalies"):
+            if not isinstance(getattr(self, name), list | tuple):
+                raise InputError(f"{name}={getattr(self, name)!r}: expected a list of augmentations, such as [rotate]")
+        if not isinstance(self.loss, str) or self.loss not in losses:
             raise InputError(did_you_mean(str(self.loss), losses, "loss"))
         if (self.loss in contrastive.THREE) != bool(len(self.anomalies)):
             strange = ", ".join(n for n, c in self.known.items() if c.kind == "anomalous")
@@ -132,6 +137,11 @@ class Contrastive(Representation):
     def _views(self) -> _Views:
         return _Views(augmentations.chain(self.positives, "positive", self.known, **self._layout()),
                       augmentations.chain(self.anomalies, "anomalous", self.known, **self._layout()))
+
+    @property
+    def chunk(self) -> int:
+        """Events that are embedded at a time: some 100 MB of float64."""
+        return max(16, 2**19 // self.width // 8)
 
     def _layout(self) -> dict[str, Any]:
         """What every augmentation must know of the events, slots say."""
@@ -146,12 +156,12 @@ class Contrastive(Representation):
         here = networks.device(self.device)
         with networks.seeded(self.random_state):
             network = self._encoder().to(here)
-        order = np.random.default_rng(self.random_state).permutation(len(events))
-        n_held = int(self.validation_fraction * len(events))
-        n_held = 0 if n_held < 2 else n_held
+        # jets of one collision, and copies of one event, are on one side
+        split = hold_out(len(events), self.validation_fraction, self.random_state, X.extras.get("event"))
         parts = [events] if classes is None else [events, classes]
         tensors = [torch.as_tensor(p, device=here) for p in parts]
-        held, kept = ([t[torch.as_tensor(i, device=here)] for t in tensors] for i in np.split(order, [n_held]))
+        kept, held = ([t[torch.as_tensor(i, device=here)] for t in tensors] for i in split)
+        n_held = len(held[0]) if len(held[0]) > 1 else 0
         noise = torch.Generator(here).manual_seed(self.random_state)
 
         def loss(batch: Any, generator: torch.Generator = noise) -> torch.Tensor:
@@ -159,11 +169,17 @@ class Contrastive(Representation):
             with torch.no_grad():
                 seen = views(x, generator)
             z = network(self._columns(torch.cat(seen))).float().chunk(len(seen))
-            return self._value(network, z, *y)
+            with torch.autocast(here.type, enabled=False):  # similarities near 1 in bfloat16 would be none
+                return self._value(network, z, *y)
 
         def trained(batch: Any) -> torch.Tensor:
             network.train()
+            if len(batch[0] if isinstance(batch, tuple) else batch) < 2:  # the last of an epoch: one event has no rivals
+                return sum((0 * p).sum() for p in network.parameters())
             return loss(batch)
+
+        def started(epoch: int) -> None:  # dropout draws from torch's own numbers, after a kill the same ones
+            torch.manual_seed(1_000_003 * self.random_state + epoch)
 
         def judge(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
             network.train(False)
@@ -176,11 +192,12 @@ class Contrastive(Representation):
 
         judged = held if n_held else [t[: 10 * self.batch_size] for t in kept]
         before = self._figures(network, views, judged, judge)
-        history = train([p for p in network.parameters() if p.requires_grad], trained, data=kept, epochs=self.epochs,
-                        batch_size=self.batch_size, learning_rate=self.learning_rate, patience=self.patience,
-                        seed=self.random_state, generator=noise, precision=self.precision,
-                        validation=(lambda: judge(held)) if n_held else None,
-                        checkpoint=checkpoint_of(self, events, classes), progress=self.progress)
+        with torch.random.fork_rng(devices=[here] if here.type == "cuda" else []):
+            history = train([p for p in network.parameters() if p.requires_grad], trained, data=kept, epochs=self.epochs,
+                            batch_size=self.batch_size, learning_rate=self.learning_rate, patience=self.patience,
+                            seed=self.random_state, generator=noise, precision=self.precision, started=started,
+                            validation=(lambda: judge(held)) if n_held else None,
+                            checkpoint=checkpoint_of(self, events, classes), progress=self.progress)
         after = self._figures(network, views, judged, judge)
         self.parameters_ = networks.count(network)
         self.network_ = network.train(False).double()  # an embedding must not depend on how events are batched
@@ -206,15 +223,18 @@ class Contrastive(Representation):
 
     def _transform(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        events = self._events(X)
+        z = self._each(self._embedded, self._events(X))
+        return z / np.linalg.norm(z, axis=1, keepdims=True).clip(1e-12) if self.normalise else z.reshape(-1, self._size())
+
+    def _each(self, what: Any, *events: np.ndarray) -> np.ndarray:
+        """``what(columns, …)`` of all events, a chunk at a time, in float64."""
         here = next(self.network_.parameters()).device
         found = []
         with torch.no_grad():
-            for i in range(0, len(events), self.chunk):
-                x = torch.as_tensor(events[i : i + self.chunk], dtype=torch.float64, device=here)
-                z = self._embedded(self._columns(x))
-                found.append((nn.functional.normalize(z, dim=1) if self.normalise else z).cpu())
-        return torch.cat(found).numpy() if found else np.empty((0, self._size()))
+            for i in range(0, max(len(events[0]), 1), self.chunk):
+                x = (torch.as_tensor(e[i : i + self.chunk], dtype=torch.float64, device=here) for e in events)
+                found.append(what(*map(self._columns, x)).cpu())
+        return torch.cat(found).numpy()
 
     def _embedded(self, columns: torch.Tensor) -> torch.Tensor:
         return self.network_(columns, self.read)
@@ -226,22 +246,21 @@ class Contrastive(Representation):
     def similarity(self, X: Any, Y: Any) -> np.ndarray:
         """s(z, z') ``(n,)`` of the events of two samples, on which the loss acts: the last layer, whatever ``read`` says."""
         check_is_fitted(self)
-        here = next(self.network_.parameters()).device
-        z = [torch.as_tensor(self._events(E), dtype=torch.float64, device=here) for E in (X, Y)]
-        with torch.no_grad():
-            first, second = (self.network_(self._columns(x)) for x in z)
-            return self._similarity(self.network_).pairs(first, second).cpu().numpy()
+        first, second = self._events(X), self._events(Y)
+        if len(first) != len(second):
+            raise InputError(f"expected two samples with the same number of events; got {len(first)} and {len(second)}")
+        pairs, network = self._similarity(self.network_).pairs, self.network_
+        return self._each(lambda a, b: pairs(network(a), network(b)), first, second)
 
     def turned_similarity(self, X: Any, angles: Sequence[float]) -> np.ndarray:
         """s(z, z') ``(n, angles)`` of each event with itself turned by an angle [rad]: 1 where turning is not seen."""
         check_is_fitted(self)
-        here = next(self.network_.parameters()).device
-        x = torch.as_tensor(self._events(X), dtype=torch.float64, device=here)
-        with torch.no_grad():
-            z = self.network_(self._columns(x))
-            found = [self._similarity(self.network_).pairs(z, self.network_(self._columns(self._turned(x, angle))))
-                     for angle in angles]
-        return torch.stack(found, 1).cpu().numpy()
+        events = self._events(X)
+        whole = torch.as_tensor(events, dtype=torch.float64)
+        pairs, network = self._similarity(self.network_).pairs, self.network_
+        found = [self._each(lambda a, b: pairs(network(a), network(b)), events, self._turned(whole, float(angle)).numpy())
+                 for angle in angles]
+        return np.stack(found, 1) if found else np.empty((len(events), 0))
 
     def _turned(self, x: torch.Tensor, angle: float) -> torch.Tensor:
         """Events ``(B, P, 3)`` turned by ``angle`` [rad]."""
@@ -254,7 +273,8 @@ class Contrastive(Representation):
     def set_state(self, state: dict[str, Any]) -> None:
         weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
         super().set_state(state)
-        self.network_ = self._encoder().double().train(False)
+        with networks.seeded(0):
+            self.network_ = self._encoder().double().train(False)
         self.device_ = "cpu"
         networks.load_arrays(self.network_, weights)
 

@@ -17,12 +17,17 @@ from qad.representations.base import particles_of
 from qad.representations.constituents import centred
 from qad.representations.contrastive import Contrastive
 
+#: Slots of a jet in training, in units of the particles that the network is given.
+ROOM = 3
+
 
 class JetCLR(Contrastive):
-    """Jets → ``(n, width)``: a permutation-invariant, infrared-safe transformer trained by NT-Xent (arXiv:2108.04253).
+    """Jets → ``(n, head[read - 1])``: a permutation-invariant, infrared-safe transformer trained by NT-Xent (arXiv:2108.04253).
 
     The ``n_particles`` hardest particles of a jet, (pT / ``pt_scale``, Δη, Δφ) to its axis, no rotation, no flip: the network
-    learns to be invariant, from rotated, translated, softly smeared and collinearly split jets (``positives``).
+    learns to be invariant, from rotated, translated, softly smeared and collinearly split jets (``positives``). Augmentations
+    act on thrice as many particles, of whose work the hardest are then seen: in a jet cropped before, as the public code has
+    it, no slot is empty, so nothing can be split, and a jet that loses particles is told by its number of them.
 
     pt_scale  [GeV], 600 in the paper; None: the mean pT of the background's jets
 
@@ -37,7 +42,7 @@ class JetCLR(Contrastive):
     def __init__(self, n_particles: int = 50, pt_scale: float | None = None,
                  positives: Sequence[Any] = ("rotate", "collinear", "soft", "translate"), anomalies: Sequence[Any] = (),
                  loss: str = "nt-xent", temperature: float = 0.1, width: int = 64, heads: int = 4, blocks: int = 2,
-                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 0, normalise: bool = True,
+                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 1, normalise: bool = True,
                  epochs: int = 20, learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10,
                  validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
                  checkpoint: str | None = None, random_state: int = 0) -> None:
@@ -53,7 +58,7 @@ class JetCLR(Contrastive):
             settings.number("pt_scale", self.pt_scale, above=True)
 
     def _events(self, X: Any) -> np.ndarray:
-        return jets_of(X, self, self.n_particles)
+        return jets_of(X, self, ROOM * self.n_particles)
 
     def _learn(self, events: np.ndarray) -> None:
         found = float(events[..., 0].sum(1, dtype=np.float64).mean()) if self.pt_scale is None else self.pt_scale
@@ -62,6 +67,7 @@ class JetCLR(Contrastive):
         self.scale_ = found
 
     def _columns(self, x: torch.Tensor) -> torch.Tensor:
+        x = hardest(x, self.n_particles)
         return torch.cat([x[..., :1] / self.scale_, x[..., 1:]], -1)
 
     def _turned(self, x: torch.Tensor, angle: float) -> torch.Tensor:
@@ -81,13 +87,19 @@ class AnomalyCLRJets(JetCLR):
     def __init__(self, n_particles: int = 50, pt_scale: float | None = None,
                  positives: Sequence[Any] = ("rotate", "translate"), anomalies: Sequence[Any] = ("drop", "subjet-shift"),
                  loss: str = "anomalous-plus", temperature: float = 0.1, width: int = 64, heads: int = 4, blocks: int = 2,
-                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 0, normalise: bool = True,
+                 feed: int = 128, head: Sequence[int] = (64, 64), dropout: float = 0.0, read: int = 1, normalise: bool = True,
                  epochs: int = 20, learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10,
                  validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
                  checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(n_particles, pt_scale, positives, anomalies, loss, temperature, width, heads, blocks, feed, head,
                          dropout, read, normalise, epochs, learning_rate, batch_size, patience, validation_fraction, device,
                          precision, checkpoint, random_state)
+
+
+def hardest(x: torch.Tensor, k: int) -> torch.Tensor:
+    """The ``k`` hardest particles of jets, ``(B, P, 3)`` → ``(B, k, 3)``, in descending pT."""
+    order = x[..., 0].topk(min(k, x.shape[1]), dim=1).indices
+    return x.gather(1, order[..., None].expand(-1, -1, 3))
 
 
 def jets_of(X: Any, who: Any, n_particles: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from qad.data.sample import Sample
 from qad.encoders import PairTransformer
 from qad.errors import InputError
 from qad.representations.contrastive import Contrastive
-from qad.representations.jetclr import jets_of
+from qad.representations.jetclr import ROOM, hardest, jets_of
 
 #: ``published``: the sizes of arXiv:2202.03772, as used for an embedding of jet classes.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -34,6 +34,7 @@ class SupervisedContrastive(Contrastive):
     class. The network is :class:`qad.encoders.PairTransformer` with a ``head`` of ReLU layers, on the ``n_particles`` hardest
     particles, pT as share of the jet's.
 
+    classes  the processes that are known; another in the sample to learn from is refused. None: those that are found
     class_blocks, embedding, pair_embedding  as there; ``PRESETS`` has the published sizes
 
     The other settings are those of :class:`qad.representations.contrastive.Contrastive`; ``classes_`` are the processes.
@@ -42,17 +43,22 @@ class SupervisedContrastive(Contrastive):
 
     known = augmentations.JETS
     whole = {k: v for k, v in Contrastive.whole.items() if k != "feed"} | {"n_particles": 1, "class_blocks": 1}
-    chunk = 256
 
-    def __init__(self, n_particles: int = 30, positives: Sequence[Any] = ("rotate",), temperature: float = 0.1,
-                 width: int = 32, heads: int = 4, blocks: int = 2, class_blocks: int = 1, embedding: Sequence[int] = (64,),
-                 pair_embedding: Sequence[int] = (16,), head: Sequence[int] = (32, 8), read: int = -1, normalise: bool = True,
-                 epochs: int = 10, learning_rate: float = 1e-3, batch_size: int = 128, patience: int = 10,
-                 validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
+    @property
+    def chunk(self) -> int:
+        """Events that are embedded at a time: 30,000 pairs of particles and more."""
+        return max(1, 2**18 // self.n_particles**2)
+
+    def __init__(self, classes: Sequence[str] | None = None, n_particles: int = 30, positives: Sequence[Any] = ("rotate",),
+                 temperature: float = 0.1, width: int = 32, heads: int = 4, blocks: int = 2, class_blocks: int = 1,
+                 embedding: Sequence[int] = (64,), pair_embedding: Sequence[int] = (16,), head: Sequence[int] = (32, 8),
+                 read: int = -1, normalise: bool = True, epochs: int = 10, learning_rate: float = 1e-3, batch_size: int = 128,
+                 patience: int = 10, validation_fraction: float = 0.1, device: str = "auto", precision: str = "float32",
                  checkpoint: str | None = None, random_state: int = 0) -> None:
         super().__init__(positives, (), "supervised", temperature, width, heads, blocks, 4 * width, head, 0.0, read, normalise,
                          epochs, learning_rate, batch_size, patience, validation_fraction, device, precision, checkpoint,
                          random_state)
+        self.classes = classes
         self.n_particles = n_particles
         self.class_blocks = class_blocks
         self.embedding = embedding
@@ -63,10 +69,14 @@ class SupervisedContrastive(Contrastive):
             settings.sizes(name, getattr(self, name), "[64]")
 
     def _events(self, X: Any) -> np.ndarray:
-        return jets_of(X, self, self.n_particles)
+        return jets_of(X, self, ROOM * self.n_particles)
 
     def _classes(self, X: Sample) -> np.ndarray:
         self.classes_, which = np.unique(X.process, return_inverse=True)
+        strange = [name for name in self.classes_ if self.classes is not None and name not in self.classes]
+        if strange:
+            raise InputError(f"classes={list(self.classes)}: the sample to learn from holds '{strange[0]}' too; leave it "
+                             "out, or name it if it is known physics")
         if len(self.classes_) < 2:
             raise InputError(f"SupervisedContrastive learns to tell known classes apart; all of the {len(X)} jets are "
                              f"'{self.classes_[0] if len(X) else 'none'}': give a sample of two processes or more, in a study "
@@ -74,7 +84,8 @@ class SupervisedContrastive(Contrastive):
         return which.astype(np.int64)
 
     def _columns(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.cat([x[..., :1] / x[..., :1].sum(1, keepdim=True).clamp(min=1e-12), x[..., 1:]], -1)
+        share = x[..., :1] / x[..., :1].sum(1, keepdim=True).clamp(min=1e-12)
+        return hardest(torch.cat([share, x[..., 1:]], -1), self.n_particles)
 
     def _turned(self, x: torch.Tensor, angle: float) -> torch.Tensor:
         return turned(x, x.new_full((len(x),), angle))
