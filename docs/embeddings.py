@@ -5,6 +5,7 @@
     python docs/embeddings.py runs/jetclr docs/jetclr.png --only none rotations all    # some representations
 
 The record is that of ``qad report``. Solid: shown turned events in training; dotted: not. Bands: one s.d. over events.
+Diamonds: with another event, near 1 where an embedding is blind.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def draw(found: Sequence[Embedding], processes: Sequence[str], columns: int = 4)
                     ax.fill_between(x, t.mean - t.sd, np.minimum(t.mean + t.sd, 1), color=colour,
                                     alpha=0.13 if len(found) <= len(COLOURS) else 0.07, linewidth=0)
                     ax.plot(x, t.mean, color=colour, linestyle=DASHES[dash], linewidth=2, label=e.title)
+                    ax.plot(360, t.other, "D", color=colour, markersize=5, clip_on=False)
             ax.set(title=kind, xlabel="turned by [°]", xlim=(0, 360), xticks=range(0, 361, 90),
                    ylim=(low - 0.04 * (1 - low), 1 + 0.02 * (1 - low)))
             ax.grid(alpha=0.3)

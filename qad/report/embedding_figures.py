@@ -29,11 +29,15 @@ def style(found: Embedding, i: int) -> tuple[str, str]:
 
 def lowest(found: Sequence[Embedding]) -> float:
     """Where the axis of similarities begins."""
-    return min([NEAR, *(float((t.mean - t.sd).min()) for e in found for t in e.rotation.values())])
+    lines = [float(v) for e in found for t in e.rotation.values() for v in ((t.mean - t.sd).min(), t.other)]
+    return min([NEAR, *(v for v in lines if math.isfinite(v))])
 
 
 def rotation_curves(found: Sequence[Embedding]) -> go.Figure | None:
-    """s(z, z') against the angle in degrees, a panel per kind of events, a line with a band of one s.d. per embedding."""
+    """s(z, z') against the angle in degrees, a panel per kind of events, a line with a band of one s.d. per embedding.
+
+    A diamond at the right edge: s with another event, which an embedding that is not blind keeps low.
+    """
     kinds = list(dict.fromkeys(kind for e in found for kind in e.rotation))
     if not kinds:
         return None
@@ -51,6 +55,10 @@ def rotation_curves(found: Sequence[Embedding]) -> go.Figure | None:
             figure.add_scatter(x=x, y=t.mean.round(5), name=e.title, mode="lines", showlegend=i not in named,
                                line={"color": colour, "dash": dash, "width": 2},
                                hovertemplate=f"%{{x:.0f}}°, s %{{y:.4f}}, {t.events} events", **at)
+            if math.isfinite(t.other):
+                figure.add_scatter(x=[360], y=[round(t.other, 4)], name=e.title, mode="markers", showlegend=False,
+                                   marker={"color": colour, "symbol": "diamond"}, cliponaxis=False,
+                                   hovertemplate="another event: s %{y:.4f}", **at)
             named.add(i)
     low = lowest(found)
     figure.update_xaxes(title={"text": "turned by [°]", "standoff": 4}, range=[0, 360], dtick=90, **AXIS)

@@ -30,12 +30,16 @@ FIGURES = ("alignment", "uniformity", "loss")
 
 @dataclass(frozen=True)
 class Turned:
-    """s(z, z') of ``events`` events with themselves turned by ``angles`` [rad]: mean and s.d. for each angle."""
+    """s(z, z') of ``events`` events with themselves turned by ``angles`` [rad]: mean and s.d. for each angle.
+
+    ``other``: mean similarity with another event, NaN where it was not noted. Near 1, the embedding is blind, not invariant.
+    """
 
     angles: np.ndarray
     mean: np.ndarray
     sd: np.ndarray
     events: int
+    other: float = math.nan
 
     @property
     def overall(self) -> float:
@@ -63,7 +67,7 @@ class Training:
                 points = points[np.isfinite(points).all(1)]
                 if len(points) > 1:
                     n = number(curve.get("events"))
-                    found[str(kind)] = Turned(*points.T, int(n) if math.isfinite(n) else 0)
+                    found[str(kind)] = Turned(*points.T, int(n) if math.isfinite(n) else 0, number(curve.get("other")))
         return found
 
     @property
@@ -220,14 +224,16 @@ def table_of(found: Sequence[Embedding], summaries: Sequence[Summary] = ()) -> t
     columns = [(pair, told) for told in (False, True) for pair in dict.fromkeys((s.train, s.signal) for s in mine)
                if any((s.train, s.signal) == pair and (s.kind in LABELLED) == told for s in mine)]
     heads = [*HEADS, *(f"AUC {a} → {b}" + (", told labels" if told else "") for (a, b), told in columns),
-             *(f"s turned, {kind}" for kind in kinds), *(head for figure in FIGURES for head in (figure, "untrained"))]
+             *(head for kind in kinds for head in (f"s turned, {kind}", f"s other, {kind}")),
+             *(head for figure in FIGURES for head in (figure, "untrained"))]
     table = []
     for e in found:
         def of(key: str, digits: int, trainings: Sequence[Training] = e.trainings) -> str:
             return with_sd([number(t.noted.get(key)) for t in trainings], digits)
 
         size = [n for t in e.trainings if math.isfinite(n := number(t.noted.get("parameters")))]
-        turned = [[t.rotation[kind].overall for t in e.trainings if kind in t.rotation] for kind in kinds]
+        turned = [[value(t.rotation[kind]) for t in e.trainings if kind in t.rotation]
+                  for kind in kinds for value in (lambda r: r.overall, lambda r: r.other)]
         table.append([e.title, e.step, " + ".join(e.source), str(len(e.trainings)), of("seconds", 1),
                       f"{int(size[0]):,}" if size else "–",
                       *(_highest(e, [s for s in mine if (s.train, s.signal) == pair], told) for pair, told in columns),

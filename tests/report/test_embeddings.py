@@ -93,10 +93,13 @@ def test_the_rotation_figure_draws_the_portraits(embedded):
     found = of(embedded)
     figure = rotation_curves(list(found.values()))
     assert [a.text for a in figure.layout.annotations] == ["two prongs", "three prongs"]
-    bands, lines = ([t for t in figure.data if (t.fill == "toself") == filled] for filled in (True, False))
+    drawn = [t for t in figure.data if t.mode == "lines"]
+    bands, lines = ([t for t in drawn if (t.fill == "toself") == filled] for filled in (True, False))
+    others = {(t.name, t.xaxis): t.y[0] for t in figure.data if t.mode == "markers"}
     assert len(bands) == len(lines) == 6 and sum(t.showlegend for t in lines) == 3
     assert {t.name: t.line.dash for t in lines} == {"turned": "solid", "still": "dot", "one, two": "solid"}
     curve = kept(embedded, found["still"].trainings[0].noted)["portrait"]["rotation"]["three prongs"]
+    assert len(others) == 6 and others["still", "x2"] == pytest.approx(curve["other"], abs=1e-4)
     [line] = [t for t in lines if t.name == "still" and t.xaxis == "x2"]
     [band] = [t for t in bands if t.legendgroup == line.legendgroup and t.xaxis == "x2"]
     np.testing.assert_allclose(line.x, np.linspace(0, 360, len(ANGLES)), atol=1e-2)
@@ -205,7 +208,7 @@ def test_the_page_has_a_section(embedded):
     here = section(page)
     assert "Labels only colour the picture" in here and here.count("<tr>") == 4
     figures = [json.loads(f) for f in re.findall(r'<script type="application/json">(.*?)</script>', here, re.S)]
-    assert [len(f["data"]) for f in figures] == [12, 2, 2, 2, 10]  # rotation, neighbours, losses of five trainings
+    assert [len(f["data"]) for f in figures] == [18, 2, 2, 2, 10]  # rotation, neighbours, losses of five trainings
     assert here.count('<div class="plot">') == 4 and here.count('<div class="curves">') == 1
     assert '<details class="embeddings" open>' in here
 
@@ -241,7 +244,7 @@ def test_the_picture_for_documents(embedded, tmp_path):
     figure = script.draw(list(of(embedded).values()), ["qcd", "top"])
     titles = [ax.get_title() for ax in figure.axes if ax.get_visible()]
     assert titles == ["two prongs", "three prongs", "one, two", "still", "turned"]
-    assert [line.get_linestyle() for line in figure.axes[0].lines] == ["-", ":", "-"]
+    assert [line.get_linestyle() for line in figure.axes[0].lines if line.get_marker() == "None"] == ["-", ":", "-"]
     script.main([str(embedded), str(tmp_path / "a.png"), "--only", "one"])
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="no embedding with a portrait"):
