@@ -273,6 +273,8 @@ class Study(_Strict):
                     reason = f"takes {takes}; '{name}' gives {gives}"
                 elif chain.learns_from and detector.find(spec.use).kind not in detector.LABELLED:
                     reason = f"is told no labels; '{name}' learns from {', '.join(chain.learns_from)}, signal among them"
+                elif chain.learns_from and spec.events is not None:
+                    reason = f"is given {spec.events} events; '{name}' learns from all of {', '.join(chain.learns_from)}"
                 found.append((spec, name, reason))
         return found
 

@@ -1,5 +1,6 @@
 """What takes long to learn is learned once: kept, found again, shared, seeded, from mixtures, with a portrait."""
 
+import inspect
 import json
 from dataclasses import replace
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 
 import qad
+from qad import registry
 from qad.benchmark import load_study, read_runs, run_study
 from qad.benchmark.learned import portrait
 from qad.benchmark.runner import Reporter
 from qad.data.sample import concatenate
-from qad.errors import InputError
+from qad.errors import InputError, WriteError
 from qad.representations.jetclr import JetCLR
 from tests.conftest import toy_events, toy_jets
 
@@ -115,6 +117,43 @@ def test_mixed_samples(write_study, toy_files, tmp_path):
     with pytest.raises(InputError, match="of a mixture, not of its parts"):
         study_of(write_study, samples={**samples, "known": {"mix": [{**toy_files["qcd"], "train": 3}, toy_files["top"]]}},
                  train=["known"])
+
+
+def test_what_is_kept_belongs_to_its_source(monkeypatch):
+    """An edited augmentation, loss, network or training is another embedding."""
+    before, real = registry.source_digest(JetCLR), inspect.getsource
+    for name in ("qad.augmentations.jets", "qad.contrastive", "qad.encoders", "qad.training", "qad.representations.jetclr"):
+        monkeypatch.setattr(inspect, "getsource", lambda m, name=name: real(m) + "# edited" * (m.__name__ == name))
+        assert registry.source_digest(JetCLR) != before
+
+
+def test_a_picture_that_fails_costs_no_training(write_study, tmp_path, monkeypatch):
+    def fails(step, tests):
+        raise ValueError("as expected")
+
+    monkeypatch.setattr("qad.benchmark.learned.portrait", fails)
+    root, _, _ = run(study_of(write_study), tmp_path)
+    notes = [json.loads(f.read_text()) for f in root.glob("_learned/*/model.json")]
+    assert len(notes) == 2 and all(n["portrait"] == {} for n in notes)
+    assert run(study_of(write_study, detectors=[{"use": "total"}]), tmp_path)[1] == []
+
+
+def test_what_is_damaged_is_learned_again(write_study, tmp_path):
+    root, _, _ = run(study_of(write_study), tmp_path)
+    first, second = sorted(root.glob("_learned/jetclr-*"))
+    (first / "model.json").unlink()
+    (second / "model.safetensors").write_bytes(b"half")
+    assert len(run(study_of(write_study, detectors=[{"use": "total"}]), tmp_path)[1]) == 2
+    assert isinstance(qad.load(first), JetCLR) and isinstance(qad.load(second), JetCLR)
+
+
+def test_a_full_disk_stops_the_study(write_study, tmp_path, monkeypatch):
+    def full(*arguments, **notes):
+        raise WriteError("no space left")
+
+    monkeypatch.setattr("qad.benchmark.learned.save", full)
+    with pytest.raises(WriteError):
+        run(study_of(write_study), tmp_path)
 
 
 def test_portrait():
