@@ -3,9 +3,10 @@
     git clone https://github.com/bmdillon/JetCLR reference                            # arXiv:2108.04253
     python docs/contrastive_speed.py --reference reference [--size published] [--threads 1 2] [--device cuda]
 
-Both sides train on the same simulated jets, QCD and top in equal parts, 50 particles, batches of 128: rotation and translation
-of both views, two rounds of collinear splitting and soft smearing of the second, NT-Xent, Adam. ``small``: width 64, four
-heads, two blocks, feed-forward 128; ``published``: width 1000, four heads, four blocks, feed-forward 1000, dropout 0.1. The
+Both sides train on the same simulated jets, QCD and top in equal parts, batches of 128, 50 particles given to the network:
+rotation and translation of both views, two rounds of collinear splitting and soft smearing of the second, NT-Xent, Adam. The
+public code crops its jets first, this project when a view is made. ``small``: width 64, four heads, two blocks, feed-forward 128;
+``published``: width 1000, four heads, four blocks, feed-forward 1000, dropout 0.1. The
 steps of the public code are those of its ``run_jetclr.py``, with pT/600 (without that number its function stops) and with the
 device, not the number of a GPU, given to its loss, so that it runs on a CPU; its figures of every tenth epoch are left out.
 Epochs of the two sides alternate; printed are medians, jets per second of processor time and of wall time, and the share of
@@ -79,7 +80,7 @@ def theirs(jets, sizes, watch, folder):
         torch.Tensor.get_device = lambda self: self.device
     network = Transformer(3, sizes["width"], sizes["head"][-1], sizes["heads"], sizes["feed"], sizes["blocks"], RATE,
                           n_head_layers=len(sizes["head"]), dropout=sizes["dropout"]).to(watch.device)
-    data = jets.transpose(0, 2, 1)
+    data = jets[:, :PARTICLES].transpose(0, 2, 1)  # cropped first, as it does
 
     def epoch():
         for chosen in torch.split(torch.randperm(len(data)), BATCH):
@@ -120,7 +121,7 @@ def compare(name, sides, n_jets, epochs):
 
 
 def simulated(n):
-    """Jets ``(n, 50, 3)`` = pT [GeV], Δη, Δφ [rad], both kinds mixed."""
+    """Jets ``(n, 150, 3)`` = pT [GeV], Δη, Δφ [rad], both kinds mixed."""
     jets = np.concatenate([JetCLR(n_particles=PARTICLES)._events(simulate_jets(p, n // 2, seed=1)) for p in ("qcd", "top")])
     return np.random.default_rng(0).permutation(jets)
 
