@@ -6,11 +6,12 @@
 Both sides train on the same simulated jets, QCD and top in equal parts, batches of 128, 50 particles given to the network:
 rotation and translation of both views, two rounds of collinear splitting and soft smearing of the second, NT-Xent, Adam. The
 public code crops its jets first, this project when a view is made. ``small``: width 64, four heads, two blocks, feed-forward
-128; ``published``: width 1000, four heads, four blocks, feed-forward 1000, dropout 0.1. The steps of the public code are those of its ``run_jetclr.py``, with pT/600 (without that number its function stops) and with the
-device, not the number of a GPU, given to its loss, so that it runs on a CPU; its figures of every tenth epoch are left out.
-Epochs of the two sides alternate; printed are medians, jets per second of processor time and of wall time, and the share of
-the augmentations (on both sides until the network is called) in the processor time. This project trains in float32, as the
-public code, and once more with ``precision="bfloat16"``. The public code is not part of this project.
+128; ``published``: width 1000, four heads, four blocks, feed-forward 1000, dropout 0.1. The steps of the public code are those
+of its ``run_jetclr.py``, with pT/600 (without that number its function stops) and with the device, not the number of a GPU,
+given to its loss, so that it runs on a CPU; its figures of every tenth epoch are left out. Epochs of the two sides alternate;
+printed are medians, jets per second of processor time and of wall time, and the share of the augmentations (on both sides
+until the network is called) in the processor time. This project trains in float32, as the public code, and once more with
+``precision="bfloat16"``. The public code is not part of this project.
 """
 
 import argparse
