@@ -158,6 +158,8 @@ class Contrastive(Representation):
             network = self._encoder().to(here)
         # jets of one collision, and copies of one event, are on one side
         split = hold_out(len(events), self.validation_fraction, self.random_state, X.extras.get("event"))
+        rng = np.random.default_rng(self.random_state)
+        split = tuple(map(rng.permutation, split))  # samples may be one class after the other
         parts = [events] if classes is None else [events, classes]
         tensors = [torch.as_tensor(p, device=here) for p in parts]
         kept, held = ([t[torch.as_tensor(i, device=here)] for t in tensors] for i in split)

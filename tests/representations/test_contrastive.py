@@ -76,6 +76,8 @@ def test_classes_are_told_apart(jets):
     fitted = SupervisedContrastive(n_particles=12, width=8, heads=2, blocks=1, head=(8, 4), epochs=8, batch_size=64,
                                    learning_rate=3e-3).fit(sample)
     assert list(fitted.classes_) == ["qcd", "top"]
+    found = fitted.diagnostics_  # what is held back is shuffled: a batch of one class would have no rivals
+    assert found["loss"] < found["loss_untrained"] - 0.5
     z = fitted.transform(concatenate([toy_jets(50, 15, particles=16), toy_jets(50, 16, prongs=3, particles=16)]))
     same, other = z[:50] @ z[:50].T, z[:50] @ z[50:].T
     assert same.mean() > other.mean() + 0.5
