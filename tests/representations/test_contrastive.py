@@ -73,7 +73,7 @@ def test_strange_views_are_far(jets):
 
 def test_classes_are_told_apart(jets):
     sample = concatenate([toy_jets(300, 5, particles=16), toy_jets(300, 6, prongs=3, particles=16)])
-    fitted = SupervisedContrastive(n_particles=12, width=8, heads=2, blocks=1, head=(8, 4), epochs=8, batch_size=64,
+    fitted = SupervisedContrastive(n_particles=12, width=8, heads=2, blocks=1, head=(8, 4), epochs=8, batch_size=24,
                                    learning_rate=3e-3).fit(sample)
     assert list(fitted.classes_) == ["qcd", "top"]
     found = fitted.diagnostics_  # what is held back is shuffled: a batch of one class would have no rivals
