@@ -26,7 +26,7 @@ from qad.report.embeddings import Embedding, embeddings
 from qad.report.plots import check_picture
 
 DASHES = {"solid": "-", "longdash": (0, (8, 2)), "dot": ":", "dashdot": "-."}
-MARKERS = "oDs^Pvx"
+MARKERS = "oDs^PvX"
 
 
 def draw(found: Sequence[Embedding], processes: Sequence[str], columns: int = 4) -> Figure:
