@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,16 @@ def state_arrays(network: nn.Module) -> dict[str, np.ndarray]:
 def load_arrays(network: nn.Module, arrays: dict[str, np.ndarray]) -> None:
     """Put what :func:`state_arrays` gave back into a network of the same shape."""
     network.load_state_dict({k: torch.as_tensor(v) for k, v in arrays.items()})
+
+
+def packed(state: dict[str, Any]) -> dict[str, Any]:
+    """The fitted state of an estimator with the weights of its ``network_`` in the network's place, as ``network.NAME``."""
+    return {**{f"network.{k}": v for k, v in state_arrays(state.pop("network_")).items()}, **state}
+
+
+def unpacked(state: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The weights that :func:`packed` put into ``state``, taken out of it."""
+    return {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
 
 
 def count(network: nn.Module) -> int:

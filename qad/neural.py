@@ -150,11 +150,10 @@ class NeuralDetector(Detector):
 
     def get_state(self) -> dict[str, Any]:
         check_is_fitted(self)
-        state = super().get_state()
-        return {**{f"network.{k}": v for k, v in networks.state_arrays(state.pop("network_")).items()}, **state}
+        return networks.packed(super().get_state())
 
     def set_state(self, state: dict[str, Any]) -> None:
-        weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
+        weights = networks.unpacked(state)
         super().set_state(state)
         self.network_ = self._network().double().train(False)
         self.device_ = "cpu"

@@ -269,11 +269,10 @@ class Contrastive(Representation):
         raise NotImplementedError
 
     def get_state(self) -> dict[str, Any]:
-        state = super().get_state()
-        return {**{f"network.{k}": v for k, v in networks.state_arrays(state.pop("network_")).items()}, **state}
+        return networks.packed(super().get_state())
 
     def set_state(self, state: dict[str, Any]) -> None:
-        weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
+        weights = networks.unpacked(state)
         super().set_state(state)
         with networks.seeded(0):
             self.network_ = self._encoder().double().train(False)

@@ -73,11 +73,10 @@ class LearnedLatent(Representation):
             return torch.cat([self.network_(x) for x in networks.tensor(X, torch.float64).split(65_536)]).numpy()
 
     def get_state(self) -> dict[str, Any]:
-        state = super().get_state()
-        return {**{f"network.{k}": v for k, v in networks.state_arrays(state.pop("network_")).items()}, **state}
+        return networks.packed(super().get_state())
 
     def set_state(self, state: dict[str, Any]) -> None:
-        weights = {k.removeprefix("network."): state.pop(k) for k in [k for k in state if k.startswith("network.")]}
+        weights = networks.unpacked(state)
         super().set_state(state)
         self.network_ = self._encoder(self.n_features_).double()
         networks.load_arrays(self.network_, weights)

@@ -129,7 +129,7 @@ def test_what_is_kept_belongs_to_its_source(monkeypatch):
 
 def test_a_picture_that_fails_costs_no_training(write_study, tmp_path, monkeypatch):
     def fails(step, tests):
-        raise ValueError("as expected")
+        raise RuntimeError("as expected")
 
     monkeypatch.setattr("qad.benchmark.learned.portrait", fails)
     root, _, _ = run(study_of(write_study), tmp_path)
