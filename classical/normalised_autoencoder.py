@@ -24,7 +24,7 @@ class NormalisedAutoencoder(NormalisedDetector):
 
     All other settings, and what is fitted, as in :class:`qad.normalised.NormalisedDetector`. A model's density is that in these
     columns: where it peaks at the signal, as that of tops' particles does at a jet of one prong, being normalised does not
-    help (docs/both_directions.md).
+    help (docs/benchmarks/both_directions.md).
     """
 
     jumps = 0.05

@@ -6,7 +6,8 @@ import pytest
 
 from tests.conftest import PROJECT
 
-PAGES = sorted((PROJECT / "docs").glob("*.md"))
+PAGES = sorted((PROJECT / "docs").rglob("*.md"))
+PAGES = [p for p in PAGES if "_build" not in p.parts and "generated" not in p.parts]
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if "```python" in p.read_text()], ids=lambda p: p.name)

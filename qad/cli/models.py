@@ -63,7 +63,7 @@ def fit(
     Example:  qad fit adversarial-autoencoder qcd.h5 --systematic jet-energy-scale:shift=0.05 -o robust
 
     A killed training of a network goes on where it stopped (from MODEL.checkpoint, written every 10 s, deleted at
-    the end). Encodings, ansätze and optimisers stand in docs/engine.md; a wrong name prints all that there are.
+    the end). Encodings, ansätze and optimisers stand in docs/explanation/engine.md; a wrong name prints all that there are.
     """
     from qad import pipeline, representations
     from qad.data import systematics

@@ -96,8 +96,8 @@ def level1(context: typer.Context, process: Process, out: Out, n: Number = 10_00
 
     Example:  qad simulate level1 --process background -n 20000 -o background.h5
 
-    `background` is the published mixture of W, QCD, Z and top pairs, with weights: docs/level1.md. A killed run continues where
-    it stopped.
+    `background` is the published mixture of W, QCD, Z and top pairs, with weights: docs/reference/level1.md. A killed
+    run continues where it stopped.
     """
     _produce("level1", context, process, n, seed, out, workers, select, mode, card, pile_up, overwrite, as_json)
 

@@ -261,6 +261,7 @@ def build(name: str, weights: torch.Tensor, others: list[torch.Tensor], lr: floa
         raise InputError(f"optimizer '{name}': {str(error).rpartition('() ')[2]}") from None
 
 
-#: Names that :func:`build` knows, and step sizes to begin with (docs/natural_gradient.md found those of four of them best).
+#: Names that :func:`build` knows, and step sizes to begin with
+#: (docs/benchmarks/natural_gradient.md found those of four of them best).
 OPTIMIZERS = {"adam": 0.05, "gradient-descent": 1.0, "momentum-natural-gradient": 0.03, "natural-gradient": 0.3, "qbang": 0.01,
               "qn-spsa": 0.05}

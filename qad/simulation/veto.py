@@ -16,7 +16,8 @@ def heavy_flavour() -> Any:
     """Refuse events without a charm or bottom quark of pT > 20 GeV when the shower has come down to 5 GeV.
 
     At that scale hard scattering, gluon splitting and multiple interactions have made the heavy quarks whose decays can
-    give a lepton above 20 GeV; what is lost are later splittings and leptons of light hadrons (docs/level1.md has how much).
+    give a lepton above 20 GeV; what is lost are later splittings and leptons of light hadrons (how much:
+    docs/reference/level1.md).
     """
     pythia8mc = require("pythia8mc", "simulation")
 

@@ -16,7 +16,7 @@ from qad.quantum import FeatureAutoencoder
 from tests.conftest import PROJECT
 
 PUBLISHED = PROJECT.parent / "shared" / "data"
-#: Quoted in docs/qae2022.md, measured with the published code's own circuit and data: trash qubits and AUC.
+#: Quoted in docs/benchmarks/qae2022.md, measured with the published code's own circuit and data: trash qubits and AUC.
 TARGETS = {1: 0.903, 2: 0.963, 3: 0.976}
 
 

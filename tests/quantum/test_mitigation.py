@@ -161,9 +161,9 @@ def test_aers_own_readout_errors_are_undone():
     assert (abs(p - ideal) > 5 * error).any()
 
 
-#: By mitiq 1.1.0 (numpy 2.2.6) in an environment of its own (docs/shots.md tells why): LinearFactory, RichardsonFactory and
-#: ExpFactory(asymptote=0.25).extrapolate(factors, values). mitiq weighs the logarithms by √|y - a|, we do not: with two factors
-#: there is no difference.
+#: By mitiq 1.1.0 (numpy 2.2.6) in an environment of its own (docs/benchmarks/shots.md tells why): LinearFactory,
+#: RichardsonFactory and ExpFactory(asymptote=0.25).extrapolate(factors, values). mitiq weighs the logarithms by √|y - a|,
+#: we do not: with two factors there is no difference.
 MITIQ = [("linear", (1, 3, 5), (0.9313, 0.8127, 0.7411), 0.9710166666666665, 1e-12),
          ("linear", (1, 3, 5), (0.0612, 0.1035, 0.1409), 0.042091666666666645, 1e-12),
          ("linear", (1, 3, 5, 7), (0.91, 0.83, 0.72, 0.69), 0.9414999999999998, 1e-12),
