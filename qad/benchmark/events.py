@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ def make_sample(spec: SampleSpec, name: str, data: Path, workers: int,
         return [_found(file, name, data) for file in (spec.file if isinstance(spec.file, list) else [spec.file])]
     from qad.simulation import file_name, response_of, simulate
 
-    what = (spec.simulate, spec.process, spec.n, spec.seed)
-    settings = {"selection": spec.selection, "response": response_of(spec.response), **spec.options}
+    what: tuple[Any, ...] = (spec.simulate, spec.process, spec.n, spec.seed)
+    settings: dict[str, Any] = {"selection": spec.selection, "response": response_of(spec.response), **spec.options}
     path = data / file_name(*what, **settings)
     if not path.exists():
         simulate(*what, out=path, workers=workers, progress=simulating(name), **settings)
@@ -82,7 +83,7 @@ def resampled(sample: Sample, seed: int) -> Sample:
         raise InputError("its weights are not all positive: events cannot be drawn by them; say  weights: ignore")
     drawn = np.sort(np.random.default_rng([seed, 2]).choice(len(sample), len(sample), p=weight / weight.sum()))
     event = sample.extras.get("event", np.arange(len(sample)))
-    return replace(sample[drawn], weight=None, extras={**sample[drawn].extras, "event": event[drawn]})
+    return replace(sample[drawn], weight=np.ones(len(drawn)), extras={**sample[drawn].extras, "event": event[drawn]})
 
 
 def copies(sample: Sample) -> float:
@@ -112,6 +113,11 @@ def parts_of(study: Study, files: Mapping[str, list[Path]]) -> tuple[dict[str, d
     for name in parts:
         _add_twins(study, name, parts[name])
     return parts, dropped
+
+
+def test_events(study: Study, name: str, paths: list[Path]) -> Sample:
+    """The test events of one sample, in the order of their scores. Raises :class:`InputError`."""
+    return _parts(study, name, paths)[0]["test"]
 
 
 def _parts(study: Study, name: str, paths: list[Path]) -> tuple[dict[str, Sample], int]:

@@ -17,11 +17,12 @@ class Representation(TransformerMixin, BaseEstimator, Persistent):
     """A transformer ``Sample → array``. ``gives`` names the kind of array, as a detector's ``takes`` does.
 
     A subclass writes ``_transform``; one that learns from data also writes ``_fit``. ``learned``: what it learns takes long
-    enough to be kept on disk by a study.
+    enough to be kept on disk by a study. ``told``: it is told the processes of its background, and tables say so.
     """
 
     gives: str = "tabular"
     learned: bool = False
+    told: bool = False
 
     def _fit(self, X: Any) -> None:
         return

@@ -42,6 +42,7 @@ class SupervisedContrastive(Contrastive):
     """
 
     known = augmentations.JETS
+    told = True
     whole = {k: v for k, v in Contrastive.whole.items() if k != "feed"} | {"n_particles": 1, "class_blocks": 1}
 
     @property
