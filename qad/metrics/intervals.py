@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qad.errors import InputError
-from qad.metrics.ranking import Roc
+from qad.metrics.ranking import Roc, checked
 
 
 def bootstrap_weights(n: int, draws: int, seed: int) -> np.ndarray:
@@ -38,6 +38,17 @@ def bootstrap_auc(background: ArrayLike, signal: ArrayLike, weights_b: np.ndarra
     return out
 
 
+def auc_error(background: ArrayLike, signal: ArrayLike, draws: int = 400, seed: int = 0) -> float:
+    """Standard error of the AUC of independent events, from ``draws`` bootstrap replicas.
+
+    For the difference of two detectors on the same events it is too large: :func:`paired_difference`. Raises
+    :class:`InputError` for no scores or NaN.
+    """
+    b, s = checked(background, signal)
+    replicas = (bootstrap_weights(len(a), draws, 2 * seed + i) for i, a in enumerate((b, s)))
+    return float(bootstrap_auc(b, s, *replicas).std(ddof=1))
+
+
 def bootstrap_metric(background: ArrayLike, signal: ArrayLike, weights_b: np.ndarray, weights_s: np.ndarray,
                      metric: Callable[[Roc], float]) -> np.ndarray:
     """Any ``metric`` of the ROC curve of every replica, shape ``(draws,)``. For the AUC :func:`bootstrap_auc` is faster."""
@@ -55,7 +66,7 @@ def bootstrap_metric(background: ArrayLike, signal: ArrayLike, weights_b: np.nda
 
 def percentile_interval(values: ArrayLike, level: float = 0.68) -> tuple[float, float]:
     """Central interval of bootstrap ``values``."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(np.asarray(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -31,7 +31,8 @@ class Roc:
         return float(np.trapezoid(self.tpr, self.fpr))
 
 
-def _scores(background: ArrayLike, signal: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def checked(background: ArrayLike, signal: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float64 ``(n,)``; raises :class:`InputError` for none or NaN."""
     b, s = (np.asarray(a, dtype=np.float64).ravel() for a in (background, signal))
     for name, a in (("background", b), ("signal", s)):
         if not len(a):
@@ -43,7 +44,7 @@ def _scores(background: ArrayLike, signal: ArrayLike) -> tuple[np.ndarray, np.nd
 
 def roc(background: ArrayLike, signal: ArrayLike) -> Roc:
     """ROC curve of two sets of scores; one point per distinct score."""
-    b, s = _scores(background, signal)
+    b, s = checked(background, signal)
     threshold = np.unique(np.concatenate([b, s]))[::-1]
     n_b = len(b) - np.searchsorted(np.sort(b), threshold, side="left")
     n_s = len(s) - np.searchsorted(np.sort(s), threshold, side="left")
@@ -53,7 +54,7 @@ def roc(background: ArrayLike, signal: ArrayLike) -> Roc:
 
 def auc(background: ArrayLike, signal: ArrayLike) -> float:
     """P(signal score > background score) + ½ P(equal)."""
-    b, s = _scores(background, signal)
+    b, s = checked(background, signal)
     b = np.sort(b)
     below, upto = np.searchsorted(b, s, side="left"), np.searchsorted(b, s, side="right")
     return float((below + upto).mean() / (2 * len(b)))

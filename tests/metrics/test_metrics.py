@@ -11,6 +11,7 @@ from qad.errors import InputError
 from qad.metrics import (
     Difference,
     auc,
+    auc_error,
     bootstrap_weights,
     jensen_shannon,
     mass_sculpting,
@@ -108,6 +109,10 @@ def test_bootstrap_spread_is_the_sampling_spread():
     b, s = rng.normal(0, 1, 300), rng.normal(1, 1, 300)
     boot = np.std(bootstrap_auc(b, s, bootstrap_weights(300, 400, 0), bootstrap_weights(300, 400, 1)))
     assert boot == pytest.approx(truth, rel=0.2)
+    assert auc_error(b, s) == pytest.approx(truth, rel=0.2) and auc_error(b, s) != auc_error(b, s, seed=1)
+    assert auc_error(b[:75], s[:75]) == pytest.approx(2 * auc_error(b, s), rel=0.3)  # a quarter of the events
+    with pytest.raises(InputError):
+        auc_error([], s)
 
 
 def test_paired_differences_are_sharper_than_unpaired():
