@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,21 @@ def save(figure: Figure, out: Path) -> None:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from None
 
 
+class Portrait(Figure):
+    """A figure that a notebook shows as it is, whether pyplot was used before or not."""
+
+    #: Dots per inch in a notebook, where a page is some 1,100 wide.
+    NOTEBOOK = 66
+
+    def __init__(self, figsize: tuple[float, float]) -> None:
+        super().__init__(figsize=figsize, dpi=self.NOTEBOOK)
+
+    def _repr_png_(self) -> bytes:
+        out = BytesIO()
+        self.savefig(out, format="png", dpi=self.NOTEBOOK)
+        return out.getvalue()
+
+
 class _Sheet:
     """A figure with a title above, notes below, and axes placed between them in inches."""
 
@@ -53,7 +69,7 @@ class _Sheet:
         lines = lines[:5] + ["…"] * (len(lines) > 5)
         self.foot = 0.12 + 0.2 * len(lines)
         self.width, self.height = width, height + self.foot
-        self.figure = Figure(figsize=(self.width, self.height))
+        self.figure = Portrait((self.width, self.height))
         self.figure.text(0.25 / self.width, 1 - 0.12 / self.height, title, fontsize=14, va="top", parse_math=False)
         self.figure.text(0.25 / self.width, 0.1 / self.height, "\n".join(lines), fontsize=10, color="#444444", va="bottom",
                          parse_math=False)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 from scipy.stats import percentileofscore
@@ -78,6 +79,11 @@ def test_a_jet():
                             and np.isfinite(c.get_offsets()).all()])
     drawn = np.sort(areas[areas != 60])[::-1][:k] - 1.5
     np.testing.assert_allclose(drawn / drawn.sum(), np.sort(jet.share / jet.share.sum())[::-1], rtol=1e-6)
+
+
+def test_a_notebook_shows_it_before_pyplot_was_used():
+    formatted, _ = DisplayFormatter().format(show(toy_jets(5, 3, prongs=3), 3), include=["image/png"])
+    assert formatted["image/png"].startswith(b"\x89PNG") and len(formatted["image/png"]) < 150_000
 
 
 def test_charges_say_what_ids_do_not():
