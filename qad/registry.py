@@ -45,9 +45,9 @@ def find(group: str, name: str, installed_only: bool = False) -> Any:
     if name in table:
         try:
             return table[name].load()
-        except (ImportError, AttributeError) as broken:
-            raise InputError(f"{what} '{name}' is registered as {table[name].value}, but loading it fails: {broken}") \
-                from broken
+        except Exception as broken:  # another package may raise anything
+            raise InputError(f"{what} '{name}' is registered as {table[name].value}, but loading it fails: "
+                             f"{' '.join(str(broken).split()) or type(broken).__name__}") from broken
     if not installed_only and re.fullmatch(r"[\w.]+:\w+", name):
         module, _, cls = name.partition(":")
         try:

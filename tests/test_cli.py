@@ -310,7 +310,7 @@ def test_version():
 def test_a_missing_extra_names_the_line_to_type(tmp_path):
     (tmp_path / "pythia8mc.py").write_text("raise ModuleNotFoundError(name='pythia8mc')")
     done = qad("simulate", "jets", "--process", "qcd", "-n", "5", "-o", tmp_path / "a.h5", env={"PYTHONPATH": str(tmp_path)})
-    assert done.returncode == 2 and "pip install 'qad-hep[simulation]'" in done.stderr
+    assert done.returncode == 3 and "pip install 'qad-hep[simulation]'" in done.stderr
 
 
 def test_doctor():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from qad.cli import complete
 from qad.cli.screen import AsJson, Out, Overwrite, parameters, progress, resumable, row
 
 app = typer.Typer(help="Look at samples, compare them, read and write public formats.", no_args_is_help=True)
@@ -15,7 +17,7 @@ app = typer.Typer(help="Look at samples, compare them, read and write public for
 
 @app.command("info")
 def info(file: Path, as_json: AsJson = False) -> None:
-    """Counts, units, provenance and fingerprint of a sample, ours or in a public format (.csv).
+    """Counts, units, provenance and fingerprint of a sample, ours or public.
 
     Example:  qad data info qcd.h5
     """
@@ -66,7 +68,8 @@ def formats(as_json: AsJson = False) -> None:
         print(f"{r['name']:<14} {' '.join(r['suffixes']):<12} {r['title']} ({r['reference']}{needs})")
 
 
-Public = Annotated[str, typer.Argument(help="Name of a format (`qad data formats`), or auto.")]
+Public = Annotated[str, typer.Argument(help="Name of a format (`qad data formats`), or auto.",
+                                       autocompletion=complete.formats)]
 
 
 @app.command("import")
@@ -83,7 +86,9 @@ def import_(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a public file into qad's own format, in constant memory; every other command takes the public file too.
+    """Bring a public file into qad's own format.
+
+    In constant memory; every other command takes the public file too.
 
     Example:  qad data import top-tagging train.h5 -o top.h5
 
@@ -101,12 +106,13 @@ def import_(
 def export(
     file: Annotated[Path, typer.Argument(help="Sample, ours or public.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="File to write; its ending is the format's.")],
-    format: Annotated[str, typer.Option("--format", help="Name of a format: see `qad data formats`.")],
+    format: Annotated[str, typer.Option("--format", help="Name of a format: see `qad data formats`.",
+                                              autocompletion=complete.formats)],
     drop_weights: Annotated[bool, typer.Option("--drop-weights", help="Write weighted events without their weights.")] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a sample in a public format, so that other people's code reads it.
+    """Write a sample in a public format, for other people's code.
 
     Example:  qad data export qcd.h5 -o qcd.root --format jetclass
 
@@ -132,16 +138,22 @@ def _converted(done: Any, as_json: bool) -> None:
 @app.command("get")
 def get(
     name: Annotated[str | None, typer.Argument(help="A data set, or one file of it: jetnet/t.hdf5. [default: list them]",
-                                               show_default=False)] = None,
+                                               show_default=False, autocompletion=complete.data_sets)] = None,
     folder: Annotated[Path | None, typer.Option("-o", "--out", help="Folder. [default: of the data set's name in $QAD_DATA or "
                                                 "~/.cache/qad]", show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Download a public data set: only when asked, from a pinned place, resumed where cut off, checked.
+    """Download a public data set, or list them.
+
+    Only when asked, from a pinned place, resumed where it was cut off, checked.
 
     Example:  qad data get jetnet/t.hdf5
     """
     from qad.data import download
 
+    if name is None and as_json:
+        print(json.dumps([asdict(record) for record in download.records().values()]))
+        return
     if name is None:
         for record in download.records().values():
             licence = record.licence or "licence: see the record"
@@ -157,6 +169,9 @@ def get(
             rows.setdefault(str(file), row(bar, str(file)))(done, total)
 
         found = download.get(name, folder, progress=told)
+    if as_json:
+        print(json.dumps([{**asdict(file), "path": str(file.path)} for file in found]))
+        return
     for file in found:
         how = "was there" if file.was_there else "fetched"
         print(f"{file.path}: {how}, {'checksum holds' if file.checked else 'md5 ' + file.md5}")
@@ -168,7 +183,7 @@ def show(
     index: Annotated[int, typer.Option("-i", "--index", min=0, help="Which event, from 0.")] = 0,
     out: Annotated[Path, typer.Option("-o", "--out", help="Picture: .png, .svg or .pdf.")] = Path("event.png"),
 ) -> None:
-    """Draw a jet (η–φ, Lund plane, image), an event with its objects, or features among those of other events.
+    """Draw one event: a jet (η–φ, Lund plane, image), objects, or features.
 
     Example:  qad data show top.h5 -i 3 -o jet.png
     """
@@ -184,7 +199,9 @@ def validate(
     out: Annotated[Path, typer.Option("-o", "--out", help="Page to write.")] = Path("comparison.html"),
     as_json: AsJson = False,
 ) -> None:
-    """Compare two samples: histograms with ratios, Wasserstein and Kolmogorov–Smirnov distances, a verdict, as one page.
+    """Compare two samples: one page, and a verdict.
+
+    Histograms with ratios, Wasserstein and Kolmogorov–Smirnov distances.
 
     Example:  qad data validate published.csv simulated.h5 -o comparison.html
     """
@@ -202,15 +219,19 @@ def validate(
 @app.command("vary")
 def vary(
     file: Annotated[Path, typer.Argument(help="The nominal sample.")],
-    what: Annotated[str, typer.Option("--what", help="jet-energy-scale, jet-energy-resolution or met-smearing.")],
+    what: Annotated[str, typer.Option("--what", help="jet-energy-scale, jet-energy-resolution or met-smearing.",
+                                         autocompletion=complete.variations)],
     parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE, such as shift=0.02.")] = [],  # noqa: B006
     folder: Annotated[Path | None, typer.Option("-o", "--out", help="Folder. [default: beside the sample]",
                                                 show_default=False)] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the smearing.")] = 0,
     drop_stale: Annotated[bool, typer.Option("--drop-stale", help="Leave out what cannot be worked out anew.")] = False,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Write the systematic twins of a sample: the same events with jets or missing momentum moved up and down.
+    """Write the systematic twins of a sample.
+
+    The same events with jets or missing momentum moved up and down.
 
     Example:  qad data vary dijets.h5 --what jet-energy-scale -p shift=0.02
     """
@@ -221,6 +242,9 @@ def vary(
         told = row(bar, what)
         paths = systematics.vary_file(file, chosen, folder, seed=seed, drop_stale=drop_stale, overwrite=overwrite,
                                       progress=lambda done: told(done, None))
+    if as_json:
+        print(json.dumps({"what": what, **vars(chosen), "files": {k: str(p) for k, p in paths.items()}}))
+        return
     for direction, path in paths.items():
         settings = ", ".join(f"{k}={v:g}" for k, v in vars(chosen).items())
         print(f"{path}: {what} {direction}, {settings}")
@@ -233,8 +257,11 @@ def cluster(
     select: Annotated[list[str], typer.Option("-s", "--select", help="NAME=VALUE of the selection, such as pt_min=1200.")]
     = [],  # noqa: B006
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Cluster whole events into dijets, as `qad simulate dijets` does: m_jj, both jets' constituents, τ21.
+    """Cluster whole events into dijets.
+
+    As `qad simulate dijets` does: m_jj, both jets' constituents, τ21.
 
     Example:  qad data cluster events_anomalydetection_v2.h5 -o dijets.h5
     """
@@ -244,4 +271,4 @@ def cluster(
     cuts = chosen(DijetSelection(), parameters(select), "dijets")
     with resumable(), progress("events") as bar:
         n = cluster_file(file, out, selection=cuts, overwrite=overwrite, progress=row(bar, "cluster"))
-    print(f"{out}: {n:,} dijet events")
+    print(json.dumps({"file": str(out), "events": n}) if as_json else f"{out}: {n:,} dijet events")

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from typing import Annotated
+
 import typer
 
+from qad.cli.screen import MISSING, AsJson
 
-def doctor() -> None:
-    """Check the installation and say what to do.
+MARKS = {"ok": "ok", "note": "note", "absent": "absent", "wrong": "WRONG"}
+
+
+def doctor(
+    online: Annotated[bool, typer.Option("--online", help="Also ask IBM Quantum whether it takes the saved account.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Is everything installed, does it work, and what to type if not.
 
     Example:  qad doctor
+
+    Ends with 0 if qad works (an extra may be absent), else with 3. The network is asked nothing without --online.
     """
-    from importlib.metadata import PackageNotFoundError, version
+    from qad.doctor import examine
 
-    needed = {"": ("numpy", "scipy", "scikit-learn", "numba", "torch", "h5py", "pennylane", "qiskit", "qiskit-aer"),
-              "simulation": ("pythia8mc", "fastjet", "awkward", "vector"), "ibm": ("qiskit-ibm-runtime",)}
-    healthy = True
-    for extra, packages in needed.items():
-        for package in packages:
-            try:
-                print(f"ok       {package} {version(package)}")
-            except PackageNotFoundError:
-                healthy = healthy and bool(extra)
-                name = f"qad-hep[{extra}]" if extra else "qad-hep"
-                print(f"missing  {package}: type  pip install '{name}'")
-    import torch
-
-    gpu = f"ok       GPU {torch.cuda.get_device_name()}" if torch.cuda.is_available() else None
-    print(gpu or "note     no GPU: everything runs on the CPU")
-    if healthy:
-        from qad.quantum.backends.account import present
-
-        where = present()
-        print(f"ok       IBM account in {where}" if where else
-              "note     no IBM account: snapshots (fake_torino) need none; to save one: QiskitRuntimeService.save_account")
-    if not healthy:
-        raise typer.Exit(1)
+    found = examine(online)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        for finding in found.findings:
+            print(f"{MARKS[finding.state]:<7} {finding.what}: {finding.found}")
+            if finding.do:
+                print(f"{'':<7} → {finding.do}")
+        print("qad works." if found.healthy else "qad does not work as it should: do what the arrows say, from the top.")
+    if not found.healthy:
+        raise typer.Exit(MISSING)

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
+from qad.cli import complete
 from qad.cli.screen import AsJson, Trust, one_line_warnings, parameters, progress, resumable, row
 from qad.errors import InputError
 
-app = typer.Typer(help="Run circuits on quantum computers: jobs that survive a closed laptop.", no_args_is_help=True)
+app = typer.Typer(help="Run circuits on quantum computers, in jobs that survive a kill.", no_args_is_help=True)
 Jobs = Annotated[Path, typer.Argument(help="Folder of a submission.")]
 Grace = Annotated[float, typer.Option(min=0, help="How long the service is asked for a job that it may have taken, before that "
                                                   "is sent again [s].")]
@@ -23,7 +24,8 @@ def submit(
     model: Annotated[Path | None, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run. Without it "
                                                       "the submission in --out goes on.")] = None,
     file: Annotated[Path | None, typer.Option("--data", help="Sample to score.")] = None,
-    backend: Annotated[str | None, typer.Option(help="fake_torino, … (simulated here), or one of your IBM account.")] = None,
+    backend: Annotated[str | None, typer.Option(help="fake_torino, … (simulated here), or one of your IBM account.",
+                                                autocompletion=complete.snapshots)] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for the submission.")] = None,
     shots: Annotated[int, typer.Option(min=1, help="Per event.")] = 4096,
     events: Annotated[int | None, typer.Option(help="The first so many. [default: all]", show_default=False)] = None,
@@ -42,7 +44,9 @@ def submit(
     trust: Trust = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Send events through a trained circuit on a quantum computer; returns when the jobs are queued.
+    """Send events through a trained circuit on a quantum computer.
+
+    Returns when the jobs are queued.
 
     Example:  qad hardware submit model --data top.h5 --backend fake_torino --events 500 -o jobs/run1
 
@@ -72,7 +76,7 @@ def submit(
 
 @app.command("status")
 def status(folder: Jobs, as_json: AsJson = False) -> None:
-    """Where the jobs of a submission stand, what they have cost, and what to type next. Changes nothing.
+    """Where the jobs stand, what they have cost, what to type next.
 
     Example:  qad hardware status jobs/run1
     """
@@ -93,7 +97,9 @@ def fetch(
     trust: Trust = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
-    """Fetch what is done and write FOLDER/scores.csv: event, score, error from shots. May be called again and again.
+    """Fetch what is done and write FOLDER/scores.csv, again and again.
+
+    Columns event, score, error from shots.
 
     Example:  qad hardware fetch jobs/run1
 

@@ -13,25 +13,26 @@ from typing import Annotated, Any
 
 import typer
 
-from qad.cli.screen import AsJson, beside, one_line_warnings, parameters, progress, resumable, row
+from qad.cli import complete
+from qad.cli.screen import AsJson, Backend, Trust, beside, one_line_warnings, parameters, progress, resumable, row
 from qad.errors import InputError, NotConvergedWarning
 
 
 def detectors(as_json: AsJson = False) -> None:
-    """List all detectors: what they take, what kind they are, what they do.
+    """List all detectors: what they take, of what kind they are.
 
     Example:  qad detectors
     """
-    from qad import registry
+    from qad import detector
 
     rows = []
-    for name in registry.names(registry.DETECTORS):
+    for name in detector.names():
         try:
-            cls = registry.find(registry.DETECTORS, name)
+            cls = detector.find(name)
         except InputError as error:  # another package's broken entry point must not hide the others
             rows.append({"name": name, "kind": "broken", "takes": "", "summary": str(error)})
             continue
-        rows.append({"name": name, "kind": cls.kind, "takes": cls.takes, 
+        rows.append({"name": name, "kind": cls.kind, "takes": cls.takes,
                      "summary": (cls.__doc__ or "").partition("\n")[0].replace("``", "")})
     if as_json:
         print(json.dumps(rows))
@@ -42,17 +43,20 @@ def detectors(as_json: AsJson = False) -> None:
 
 
 def fit(
-    detector: Annotated[str, typer.Argument(help="Name of a detector; see `qad detectors`.")],
+    detector: Annotated[str, typer.Argument(help="Name of a detector; see `qad detectors`.",
+                                            autocompletion=complete.detectors)],
     file: Annotated[Path, typer.Argument(help="Background sample.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the model.")],
     representation: Annotated[list[str], typer.Option("-r", "--representation", help="NAME or NAME:PARAMETER=VALUE,…; "
-                              "several make a chain. [default: what suits the detector and the sample]")] = [],  # noqa: B006
+                              "several make a chain. [default: what suits the detector and the sample]",
+                              autocompletion=complete.representations)] = [],  # noqa: B006
     parameter: Annotated[list[str], typer.Option("-p", "--param", help="NAME=VALUE of the detector, such as epochs=20 or "
                               "'hidden=[64, 64]', in quotes.")] = [],  # noqa: B006
     signal: Annotated[Path | None, typer.Option(help="Sample of signal (weak: the data), for detectors that are told labels.",
                                                 show_default=False)] = None,
     systematic: Annotated[list[str], typer.Option(help="NAME or NAME:PARAMETER=VALUE,…: a variation, for detectors that "
-                                                  "are trained on twins.")] = [],  # noqa: B006
+                                                  "are trained on twins.", autocompletion=complete.variations)] = [],  # noqa: B006
+    as_json: AsJson = False,
 ) -> None:
     """Fit a detector on background events and save it.
 
@@ -89,9 +93,16 @@ def fit(
                              systematics=varied, **parameters(parameter))
     told = {} if more is None else {"signal": {"file": str(signal), "fingerprint": more.fingerprint, "events": len(more)}}
     save(model, out, trained_on={"file": str(file), "fingerprint": sample.fingerprint, "events": len(sample), **told})
-    print(f"{out}: {detector} fitted on {len(sample):,} events in {time.perf_counter() - start:.1f} s; "
+    seconds, fitted = time.perf_counter() - start, pipeline.parts(model)[1]
+    notes = getattr(fitted, "diagnostics_", {})
+    if as_json:
+        print(json.dumps({"model": str(out), "detector": detector, "events": len(sample), "fingerprint": sample.fingerprint,
+                          "seconds": seconds, "parameters": getattr(fitted, "parameters_", None),
+                          "converged": notes.get("converged")}))
+        return
+    print(f"{out}: {detector} fitted on {len(sample):,} events in {seconds:.1f} s; "
           f"score with  qad score {out} FILE -o scores.csv")
-    said = _convergence(getattr(pipeline.parts(model)[1], "diagnostics_", {}))
+    said = _convergence(notes)
     if said.startswith("converged"):
         print(said)
     elif said and NotConvergedWarning not in warned:  # most detectors have said so themselves
@@ -122,16 +133,17 @@ def score(
     model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote, or the model folder of a run.")],
     file: Annotated[Path, typer.Argument(help="Sample to score.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="scores.csv or scores.npz")],
-    backend: Annotated[str | None, typer.Option(help="Measure the circuit on exact, pennylane, aer or ibm. [default: the "
-                                                "model's own exact score]", show_default=False)] = None,
+    backend: Backend = None,
     noise: Annotated[str | None, typer.Option(help="With aer: a snapshot such as fake_torino, or rates such as "
-                                              "t1=1e-4,error_2q=0.01,readout=0.02.", show_default=False)] = None,
+                                              "t1=1e-4,error_2q=0.01,readout=0.02.", show_default=False,
+                                              autocompletion=complete.snapshots)] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="Shots of an event. [default: the exact distribution]",
                                               show_default=False)] = None,
     option: Annotated[list[str], typer.Option(help="NAME=VALUE of the backend, such as device=lightning.qubit, "
                                               "mitigation=readout or machine=fake_torino.")] = [],  # noqa: B006
     seed: Annotated[int, typer.Option(min=0, help="Of the shots.")] = 0,
-    trust: Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")] = [],  # noqa: B006
+    trust: Trust = [],  # noqa: B006
+    as_json: AsJson = False,
 ) -> None:
     """Score events with a fitted detector: higher = more anomalous.
 
@@ -154,7 +166,11 @@ def score(
         raise InputError("--noise, --shots and --option go with --backend: type  --backend aer")
     with progress("events") as bar, one_line_warnings():
         scores, speed = pipeline.score(model, file, out, {name: detector.find(name) for name in trust}, where, shots, seed,
-                                       row(bar, backend) if backend else None)
+                                       row(bar, backend or "score"))
+    if as_json:
+        print(json.dumps({"scores": str(out), "events": len(scores), "median": float(sorted(scores)[len(scores) // 2]),
+                          "events_per_second": speed, "backend": backend, "shots": shots}))
+        return
     print(f"{out}: {len(scores):,} scores, median {sorted(scores)[len(scores) // 2]:.6g}, {speed:,.0f} events/s")
 
 
@@ -164,7 +180,9 @@ def diagnose(
     events: Annotated[int, typer.Option(min=2, help="How many events to look at.")] = 500,
     as_json: AsJson = False,
 ) -> None:
-    """What limits a quantum autoencoder: distance to its ceiling, dead weights, spectrum of ρ̄, gradients, entanglement.
+    """What limits a quantum autoencoder: encoding, ansatz or training.
+
+    Distance to its ceiling, dead weights, spectrum of ρ̄, variance of gradients, entanglement.
 
     Example:  qad diagnose model qcd.h5
     """
@@ -212,7 +230,9 @@ def circuit(
     model: Annotated[Path, typer.Argument(help="Folder that `qad fit` wrote.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="File to write. [default: print]")] = None,
 ) -> None:
-    """The circuit of a trained quantum autoencoder as OpenQASM 3, trash qubits measured; data are its inputs x_0, x_1, …
+    """The circuit of a trained quantum autoencoder, as OpenQASM 3.
+
+    Trash qubits are measured; data are its inputs x_0, x_1, …
 
     Example:  qad circuit model -o model.qasm
 
@@ -233,15 +253,20 @@ def circuit(
 
 
 def speed(
-    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size, noise. [default: all]")] = [],  # noqa: B006
+    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size, noise. [default: all]",
+                                                 show_default=False, autocompletion=complete.sections)] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "
                                                    "(.png, .svg).")] = None,
     device: Annotated[str, typer.Option(help="Where ours runs: cpu or cuda.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Measure the engine against PennyLane, in the same process and run; about three minutes on 2 cores.
+    """Measure the engine against PennyLane, in ratios: three minutes.
 
-    Example:  qad speed  (or  qad speed scoring --json)
+    In the same process and run, on 2 cores.
+
+    Example:  qad speed
+
+    Example:  qad speed scoring --json
     """
     from qad.quantum import speed as measured
     from qad.report.plots import check_picture, cost_curves

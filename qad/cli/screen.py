@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qad.cli import complete
 from qad.errors import InputError
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="HDF5 file to write.")]
@@ -21,12 +22,16 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes. [default: all core
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it holds something else.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 CORES = os.cpu_count() or 1
+#: Exit codes besides 0, done: ran but something failed, a mistake in what was typed or given, something is not installed.
+FAILED, MISTAKE, MISSING = 1, 2, 3
 Trust = Annotated[list[str], typer.Option(help="module:Class that the model may use besides the registered ones.")]
+Backend = Annotated[str | None, typer.Option(help="Measure the circuit on exact, pennylane, aer or ibm. [default: the "
+                                             "model's own exact score]", show_default=False, autocompletion=complete.backends)]
 
 
-def fail(sentence: str) -> None:
+def fail(sentence: str, code: int = MISTAKE) -> None:
     print(f"qad: {sentence}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 @contextmanager

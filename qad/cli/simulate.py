@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qad.cli import complete
 from qad.cli.screen import CORES, AsJson, Number, Out, Overwrite, Seed, Workers, parameters, progress, resumable, row
 from qad.errors import InputError
 
@@ -16,7 +17,14 @@ app = typer.Typer(help="Simulate jets or events: Pythia 8 → detector → FastJ
 #: Options of a process are words of its card: --m-zprime 1500.
 LOOSE = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-Process = Annotated[str, typer.Option(help="See `qad simulate processes`; its own options follow as --NAME VALUE.")]
+
+def _process(kind: str) -> Any:
+    return typer.Option(help="See `qad simulate processes`; its own options follow as --NAME VALUE.",
+                        autocompletion=complete.processes(kind))
+
+
+JetProcess, EventProcess = Annotated[str, _process("jets")], Annotated[str, _process("events")]
+Level1Process, DijetProcess = Annotated[str, _process("level1")], Annotated[str, _process("dijets")]
 Select = Annotated[list[str], typer.Option("-s", "--select", help="NAME=VALUE of the selection, such as eta_max=1.5.")]
 Mode = Annotated[str, typer.Option("--detector", help="particle, towers (0.1 × 0.1) or eflow (tracks and neutral energy).")]
 CardName = Annotated[str, typer.Option("--card", help="Resolutions and efficiencies: atlas, cms or cms-phase2.")]
@@ -62,10 +70,12 @@ def _produce(kind: str, context: typer.Context, process: str, n: int, seed: int,
 
 
 @app.command("jets", context_settings=LOOSE)
-def jets(context: typer.Context, process: Process, out: Out, n: Number = 10_000, seed: Seed = 1, workers: Workers = CORES,
+def jets(context: typer.Context, process: JetProcess, out: Out, n: Number = 10_000, seed: Seed = 1, workers: Workers = CORES,
          select: Select = [], mode: Mode = "particle", card: CardName = "cms", pile_up: PileUp = 0.0,  # noqa: B006
          overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Simulate large-radius jets, by default 550 < pT < 650 GeV, |η| < 2, anti-kT R = 0.8, 14 TeV.
+    """Simulate large-radius jets, as the top-tagging reference has them.
+
+    By default 550 < pT < 650 GeV, |η| < 2, anti-kT R = 0.8, 14 TeV.
 
     Example:  qad simulate jets --process qcd --n 20000 --seed 1 --workers 2 -o qcd.h5
 
@@ -77,9 +87,11 @@ def jets(context: typer.Context, process: Process, out: Out, n: Number = 10_000,
 
 
 @app.command("events", context_settings=LOOSE)
-def events(context: typer.Context, process: Process, out: Out, n: Number = 10_000, seed: Seed = 1, workers: Workers = CORES,
-           select: Select = [], overwrite: Overwrite = False, as_json: AsJson = False) -> None:  # noqa: B006
-    """Simulate di-lepton top-pair events with the seven features of arXiv:2112.04958, 13 TeV, particle level.
+def events(context: typer.Context, process: EventProcess, out: Out, n: Number = 10_000, seed: Seed = 1,
+           workers: Workers = CORES, select: Select = [], overwrite: Overwrite = False, as_json: AsJson = False) -> None:  # noqa: B006
+    """Simulate di-lepton top-pair events with seven features.
+
+    As arXiv:2112.04958: 13 TeV, particle level.
 
     Example:  qad simulate events --process heavy_higgs --m-h 2500 --n 5000 -o higgs.h5
 
@@ -89,10 +101,12 @@ def events(context: typer.Context, process: Process, out: Out, n: Number = 10_00
 
 
 @app.command("level1", context_settings=LOOSE)
-def level1(context: typer.Context, process: Process, out: Out, n: Number = 10_000, seed: Seed = 1, workers: Workers = CORES,
-           select: Select = [], mode: Mode = "particle", card: CardName = "cms-phase2", pile_up: PileUp = 0.0,  # noqa: B006
-           overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Simulate level-1 events: MET, 4 electrons, 4 muons, 10 jets, as arXiv:2107.02157; 13 TeV.
+def level1(context: typer.Context, process: Level1Process, out: Out, n: Number = 10_000, seed: Seed = 1,
+           workers: Workers = CORES, select: Select = [], mode: Mode = "particle", card: CardName = "cms-phase2",  # noqa: B006
+           pile_up: PileUp = 0.0, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Simulate level-1 events: MET, 4 electrons, 4 muons, 10 jets.
+
+    As arXiv:2107.02157, 13 TeV.
 
     Example:  qad simulate level1 --process background -n 20000 -o background.h5
 
@@ -103,10 +117,12 @@ def level1(context: typer.Context, process: Process, out: Out, n: Number = 10_00
 
 
 @app.command("dijets", context_settings=LOOSE)
-def dijets(context: typer.Context, process: Process, out: Out, n: Number = 10_000, seed: Seed = 1, workers: Workers = CORES,
-           select: Select = [], mode: Mode = "particle", card: CardName = "cms", pile_up: PileUp = 0.0,  # noqa: B006
-           overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Simulate dijet events like the LHC Olympics: m_jj, both jets' constituents, τ21; anti-kT R = 1.0, 13 TeV.
+def dijets(context: typer.Context, process: DijetProcess, out: Out, n: Number = 10_000, seed: Seed = 1,
+           workers: Workers = CORES, select: Select = [], mode: Mode = "particle", card: CardName = "cms",  # noqa: B006
+           pile_up: PileUp = 0.0, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Simulate dijet events like the LHC Olympics.
+
+    m_jj, both jets' constituents, τ21; anti-kT R = 1.0, 13 TeV.
 
     Example:  qad simulate dijets --process wprime_xy --m-x 500 --m-y 100 -n 5000 -o signal.h5
 
@@ -117,7 +133,7 @@ def dijets(context: typer.Context, process: Process, out: Out, n: Number = 10_00
 
 @app.command("processes")
 def processes(kind: Annotated[str | None, typer.Argument(help="jets, events, level1 or dijets. [default: all]",
-                                                         show_default=False)] = None,
+                                                         show_default=False, autocompletion=complete.kinds)] = None,
               as_json: AsJson = False) -> None:
     """List what can be simulated, with the options of each process.
 

@@ -29,6 +29,12 @@ def account() -> Any:
     return asked("opening the IBM account", QiskitRuntimeService)
 
 
+def machines() -> list[str]:
+    """Names of the machines of the user's account, asked of IBM Quantum. Raises :class:`ServiceError`."""
+    service = account()
+    return sorted(machine.name for machine in asked("listing machines", service.backends))
+
+
 def backend(service: Any, name: str) -> BackendV2:
     """The machine ``name`` of an account. Raises :class:`ServiceError`, naming the machines that there are."""
     try:
