@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from qad.cli.screen import CORES, Workers, fail, progress, resumable, row
+from qad.cli import complete
+from qad.cli.screen import CORES, AsJson, Workers, fail, progress, resumable, row
 
 
 class _Screen:
@@ -37,18 +39,22 @@ class _Screen:
 
 
 def benchmark(
-    study: Annotated[str, typer.Argument(help="Name of a study (quick, full), or a YAML file of your own.")],
+    study: Annotated[str, typer.Argument(help="Name of a study (quick, full), or a YAML file of your own.",
+                                         autocompletion=complete.studies)],
     runs: Annotated[Path, typer.Option(help="Folder for runs.")] = Path("runs"),
     data_folder: Annotated[Path, typer.Option("--data", help="Folder for simulated samples, and of files that the study "
                                                        "names.")] = Path("data"),
     workers: Workers = CORES,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    as_json: AsJson = False,
 ) -> None:
-    """Run a study: simulate what is missing, train what is missing, write the report.
+    """Run a study: simulate, train, compare; ends in a report.
 
     Example:  qad benchmark quick
 
-    Started again after a kill it does the rest and nothing twice.
+    Example:  qad benchmark mine.yaml --data jets --json
+
+    Started again after a kill it does the rest and nothing twice. Ends with 1 if a detector failed.
     """
     from qad.benchmark import load_study, run_study
     from qad.benchmark.runs import read_study_record
@@ -61,12 +67,22 @@ def benchmark(
         print(f"qad: note: left out: {left['detector']} on {left['representation']}: {left['reason']}", file=sys.stderr)
     for failure in screen.failures:
         print(f"qad: failed: {failure}", file=sys.stderr)
-    if report:
+    if as_json:
+        told = {"runs": str(root), "trained": screen.total, "failed": screen.failures}
+        print(json.dumps({**told, **_verdict(root)} if report else told))
+    elif report:
         _report(root)
     else:
         print(root)
     if screen.failures:
         raise typer.Exit(1)
+
+
+def _verdict(runs: Path) -> dict[str, Any]:
+    from qad.report import write_report
+
+    path, verdict = write_report(runs)
+    return {"report": str(path.resolve()), "headline": verdict.headline, "sentences": verdict.sentences}
 
 
 def _report(runs: Path) -> None:
