@@ -27,7 +27,7 @@ KINDS = ("quantum", "classical", "control", "weak", "supervised")
 LABELLED = ("weak", "supervised")
 
 
-class Detector(OutlierMixin, BaseEstimator, Persistent):
+class Detector(OutlierMixin, BaseEstimator, Persistent):  # type: ignore[misc]  # scikit-learn has no types
     """An outlier detector in scikit-learn's sense. A subclass sets ``takes`` and ``kind`` and writes ``_fit``, ``_score``.
 
     One of kind "weak" or "supervised" writes ``_fit_labelled`` in the place of ``_fit``.
@@ -76,20 +76,19 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         uses no ``validation``. ``twins``, for detectors with ``uses_twins``: name of a variation to the events of ``X``, in the
         same order, with a systematic changed (:mod:`qad.data.systematics`). Raises :class:`InputError` or ValueError.
         """
-        X = self._check(X, reset=True)
-        changed = self._twins(twins, X)
+        events = self._check(X, reset=True)
+        changed = self._twins(twins, events)
         if self.kind in LABELLED:
-            y = self._labels(y, len(X))
-            self._fit_labelled(X, y)
-            X = X[y == 0]
+            y = self._labels(y, len(events))
+            self._fit_labelled(events, y)
+            events = events[y == 0]
         else:
-            if validation is not None:
-                validation = self._check(validation, reset=False)
+            held = None if validation is None else self._check(validation, reset=False)
             if self.uses_twins:
-                self._fit_twins(X, validation, changed)
+                self._fit_twins(events, held, changed)
             else:
-                self._fit(X, validation)
-        self.offset_ = float(np.quantile(-self._score(X[: self.most_for_offset]), 0.01))
+                self._fit(events, held)
+        self.offset_ = float(np.quantile(-self._score(events[: self.most_for_offset]), 0.01))
         return self
 
     def _labels(self, y: Any, n: int) -> np.ndarray:
@@ -100,7 +99,7 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
         if y.shape != (n,) or y.dtype.kind not in "biuf" or set(np.unique(y)) != {0, 1}:
             raise InputError(f"{me}: expected y of shape ({n},), {wanted}, with both present; got shape {y.shape} with values "
                              f"{', '.join(map(str, np.unique(y)[:5]))}")
-        return y.astype(np.int8)
+        return np.asarray(y, dtype=np.int8)
 
     def _twins(self, twins: Mapping[str, ArrayLike] | None, X: np.ndarray) -> dict[str, np.ndarray]:
         me = type(self).__name__
@@ -156,7 +155,8 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):
 
     def _check(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         if self.takes == "tabular":
-            return validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2 if reset else 1)
+            least = 2 if reset else 1
+            return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=least))
         X = np.asarray(X)
         me = type(self).__name__
         if X.ndim != 3 or X.dtype.kind not in "fiu":
@@ -190,7 +190,8 @@ def get(name: str, **params: Any) -> Detector:
     >>> get("pca", n_components=2)
     PCA(n_components=2)
     """
-    return registry.construct("detector", name, find(name), params)
+    made: Detector = registry.construct("detector", name, find(name), params)
+    return made
 
 
 def names() -> list[str]:

@@ -91,10 +91,10 @@ class Inputs:
             others[key] = others[key][chosen]
         steps = [first]
         for step in rest:
-            key = [*steps, step]
-            steps.append(self._fitted(key, background, train, chain.learns_from) if step.learned else step.fit(background))
+            so_far = [*steps, step]
+            steps.append(self._fitted(so_far, background, train, chain.learns_from) if step.learned else step.fit(background))
             background = steps[-1].transform(background)
-            others = {key: steps[-1].transform(a) for key, a in others.items()}
+            others = {place: steps[-1].transform(a) for place, a in others.items()}
         return Arrays(steps, background, others)
 
     def _fitted(self, steps: list[Representation], events: Any, train: str, learns_from: list[str] | None) -> Representation:
@@ -112,7 +112,8 @@ class Inputs:
 
     def labelled(self, train: str, spec: DetectorSpec, seed: int, arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
         """``(X, y)`` for a detector that is told labels, as ``spec.told`` says; all drawing by ``seed``."""
-        told = spec.told
+        if (told := spec.told) is None:
+            raise InputError(f"{spec.label} is told labels: expected  told: {{signal: …}}  in the study")
         chosen = self.chosen(train, spec.events, seed if spec.events is not None else 0)
         names = [name for name in told.signals if name != train]
         signal = np.concatenate([arrays.others[name, "train"] for name in names])

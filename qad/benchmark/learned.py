@@ -78,7 +78,7 @@ def _kept(folder: Path, step: Representation) -> Representation | None:
     """What stands in ``folder``, if it is whole."""
     try:
         notes = load_notes(folder)
-        found = load(folder, {f"{type(step).__module__}:{type(step).__qualname__}": type(step)})
+        found: Representation = load(folder, {f"{type(step).__module__}:{type(step).__qualname__}": type(step)})
         found.seconds_, found.folder_ = notes["seconds"], f"{FOLDER}/{folder.name}"
     except (InputError, KeyError):
         return None

@@ -255,7 +255,8 @@ def _fit(model: Detector, cell: Cell, inputs: Inputs, arrays: Arrays, few: tuple
     if model.kind in LABELLED:
         X, y = inputs.labelled(cell.train, cell.spec, cell.seed, arrays)
         model.fit(X, y)
-        return len(X), 0, {**cell.spec.told.model_dump(), "y=0": int((y == 0).sum()), "y=1": int((y == 1).sum())}
+        told = {} if cell.spec.told is None else cell.spec.told.model_dump()
+        return len(X), 0, {**told, "y=0": int((y == 0).sum()), "y=1": int((y == 1).sum())}
     collisions = inputs.parts[cell.train]["train"].extras.get("event")
     collisions = None if collisions is None else collisions[inputs.chosen(cell.train, *few)]
     kept, held = hold_out(len(arrays.background), inputs.study.split.validation, cell.seed, collisions)

@@ -44,27 +44,27 @@ class Run:
     @property
     def train(self) -> str:
         """Process it was trained on."""
-        return self.record["train"]
+        return str(self.record["train"])
 
     @property
     def representation(self) -> str:
         """Name of its representation in the study."""
-        return self.record["representation"]["name"]
+        return str(self.record["representation"]["name"])
 
     @property
     def detector(self) -> str:
         """Its name in tables."""
-        return self.record["detector"]["name"]
+        return str(self.record["detector"]["name"])
 
     @property
     def kind(self) -> str:
         """quantum, classical, control, weak or supervised."""
-        return self.record["detector"]["kind"]
+        return str(self.record["detector"]["kind"])
 
     @property
     def seed(self) -> int:
         """Seed of its training subset, initial weights and shuffling."""
-        return self.record["seed"]
+        return int(self.record["seed"])
 
 
 def digest(configuration: dict[str, Any]) -> str:
@@ -79,7 +79,8 @@ def write_run(path: Path, record: dict[str, Any], scores: dict[str, np.ndarray],
     tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     tmp.mkdir()
     try:
-        np.savez_compressed(tmp / "scores.npz", **scores, **{f"{COLLISION}{k}": v for k, v in collisions.items()})
+        arrays: dict[str, Any] = {**scores, **{f"{COLLISION}{k}": v for k, v in collisions.items()}}
+        np.savez_compressed(tmp / "scores.npz", **arrays)
         if model is not None:
             try:
                 save(model, tmp / "model")

@@ -290,8 +290,9 @@ def _told(error: ValidationError, content: dict[str, Any]) -> str:
     where = ".".join(loc) or "the file"
     if first["type"] != "extra_forbidden":
         return f"at {where}: {first['msg'].removeprefix('Value error, ')}"
-    kinds = {"samples": SampleSpec, "split": Split, "representations": RepresentationSpec, "detectors": DetectorSpec}
-    cls = Told if "told" in loc[:-1] else kinds.get(str(first["loc"][0]), Study) if len(loc) > 1 else Study
+    kinds: dict[str, type[BaseModel]] = {"samples": SampleSpec, "split": Split, "representations": RepresentationSpec,
+                                         "detectors": DetectorSpec}
+    cls: type[BaseModel] = Told if "told" in loc[:-1] else kinds.get(str(first["loc"][0]), Study) if len(loc) > 1 else Study
     hint = " (settings of the detector itself go under  params: {…})" if cls is DetectorSpec else ""
     return f"at {'.'.join(loc[:-1]) or 'the file'}: {did_you_mean(loc[-1], cls.model_fields, 'word')}{hint}"
 

@@ -28,7 +28,7 @@ def charge_of(pdg_id: np.ndarray) -> np.ndarray:
     large = np.flatnonzero(size >= TABULATED)
     if len(large):
         charge[large] = np.sign(pdg_id[large]) * _of_size(size[large].astype(np.int64))
-    return charge.reshape(shape)
+    return np.asarray(charge.reshape(shape))
 
 
 @cache

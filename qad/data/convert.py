@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -63,7 +64,7 @@ def import_file(format: str | None, file: str | Path | Sequence[str | Path], out
     begin = time.perf_counter()
     chosen = [formats.get(format) if format is not None else format_of(f) for f in files]
     names = sorted({c.name if c else "qad" for c in chosen})
-    source = {"format": ", ".join(names), "files": [f.name for f in files]}
+    source: dict[str, Any] = {"format": ", ".join(names), "files": [f.name for f in files]}
     told = {"process": process, "label": label, "labels": Path(labels).name if labels is not None else None}
     source |= {k: v for k, v in told.items() if v is not None}
     total, done = _total(files, chosen) if progress is not None else None, 0
@@ -217,7 +218,7 @@ def _counted_on(sample: Sample, offset: int) -> Sample:
     return replace(sample, extras={**sample.extras, "event": number})
 
 
-def _filled(sample: Sample, process: str | None, label: int | np.ndarray | None, first: int, source: dict) -> Sample:
+def _filled(sample: Sample, process: str | None, label: int | np.ndarray | None, first: int, source: dict[str, Any]) -> Sample:
     """``sample`` with what it does not know filled in: never a word against the file."""
     given = sample.label if label is None else np.broadcast_to(label, sample.label.shape)
     wrong = (sample.label != UNKNOWN) & (sample.label != given)

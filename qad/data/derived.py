@@ -180,7 +180,7 @@ class Change:
             return stored
         for factor, names in ((self.jet, _OF_JET), (self.jets, _OF_JETS)):
             if factor is not None and names.fullmatch(name) and stored.ndim == 1:
-                return (stored * factor).astype(stored.dtype)
+                return np.asarray(stored * factor, dtype=stored.dtype)
         return None
 
     def _tau(self, name: str, stored: np.ndarray, ratio: bool) -> np.ndarray | None:
@@ -213,7 +213,7 @@ class Change:
     def _exact(self, name: str, stored: np.ndarray) -> np.ndarray:
         if name == "h_t":
             if self.jets is not None:  # of all jets, also those that are not kept
-                return (stored * self.jets).astype(stored.dtype)
+                return np.asarray(stored * self.jets, dtype=stored.dtype)
             gained = self.after["jets"][:, 0] - self.before["jets"][:, 0]  # the others stay as they are
             return np.where(gained == 0, stored, stored + gained).astype(stored.dtype)
         formula = _formula(name, self.before)

@@ -34,7 +34,7 @@ def jet_pt(sample: Sample, name: str, columns: np.ndarray) -> np.ndarray:
     if (pt < 0.5 * p[..., 0].sum(1)).any():
         raise InputError(f"{sample!r} is not of single jets, for the momenta of an entry's particles cancel: find jets in it "
                          "first")
-    return pt
+    return np.asarray(pt)
 
 
 def scaled(sample: Sample, jets: list[tuple[str, np.ndarray]], factors: np.ndarray) -> np.ndarray:

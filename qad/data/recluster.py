@@ -27,14 +27,14 @@ def _angle2(dy: float, dphi: float) -> float:
 
 
 @njit(cache=True, inline="always")
-def _branches(child: np.ndarray, pt2: np.ndarray, node: int):
+def _branches(child: np.ndarray, pt2: np.ndarray, node: int) -> tuple[int, int]:
     """The two that ``node`` was merged from, the harder first."""
     a, b = child[node, 0], child[node, 1]
     return (b, a) if pt2[a] < pt2[b] else (a, b)
 
 
 @njit(cache=True)
-def _recombine(p4: np.ndarray, n: int, power: float):
+def _recombine(p4: np.ndarray, n: int, power: float) -> tuple[np.ndarray, ...]:
     """Merge the ``n`` rows of ``p4`` (px, py, pz, E) into one: kT for power 1, C/A for power 0.
 
     Returns the tree: momenta of its 2n - 1 nodes (particles first, then in order of merging), the children of each

@@ -6,15 +6,20 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qad.errors import InputError
 
 PARTICLE_COLUMNS = ("pt", "eta", "phi", "mass")
 PARTICLE_UNITS = ("GeV", "", "rad", "GeV")
 BACKGROUND, SIGNAL, UNKNOWN = 0, 1, -1
+
+#: What is left out is made: once there is a sample, every one of its fields is an array.
+_LEFT_OUT: Any = None
+_UNNAMED: Any = "unknown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +41,22 @@ class Sample:
     """
 
     particles: np.ndarray
-    features: np.ndarray | None = None
+    features: np.ndarray = _LEFT_OUT
     feature_names: tuple[str, ...] = ()
     feature_units: tuple[str, ...] = ()
-    label: np.ndarray | None = None
-    process: np.ndarray | str = "unknown"
-    weight: np.ndarray | None = None
+    label: np.ndarray = _LEFT_OUT
+    process: np.ndarray = _UNNAMED
+    weight: np.ndarray = _LEFT_OUT
     particle_extras: Mapping[str, np.ndarray] = field(default_factory=dict)
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    if TYPE_CHECKING:  # what may be given; what is then read is typed above
+
+        def __init__(self, particles: ArrayLike, features: ArrayLike | None = None, feature_names: Sequence[str] = (),
+                     feature_units: Sequence[str] = (), label: ArrayLike | None = None, process: ArrayLike = "unknown",
+                     weight: ArrayLike | None = None, particle_extras: Mapping[str, ArrayLike] = ...,
+                     extras: Mapping[str, ArrayLike] = ..., meta: Mapping[str, Any] = ...) -> None: ...
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -183,7 +195,7 @@ class Fingerprint:
 
     def __init__(self) -> None:
         self._columns: dict[str, Any] = {}
-        self._header: tuple | None = None
+        self._header: tuple[Any, ...] | None = None
 
     def update(self, sample: Sample) -> None:
         header = (sample.feature_names, sample.feature_units,

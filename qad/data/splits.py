@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def _number(background: int, number: int | None, fraction: float | None, s_over_
         raise InputError("expected exactly one of number=, fraction= (S/(S+B)) and s_over_b= (S/B); got "
                          f"{', '.join(given) or 'none'}")
     (name, value), = given.items()
-    number_like = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    number_like = isinstance(value, Real) and not isinstance(value, bool)
     top = 1 if name == "fraction" else np.inf
     if not (number_like and 0 <= value < top) or (name == "number" and value != int(value)):
         expected = {"number": "a whole number from 0", "fraction": "0 ≤ S/(S+B) < 1", "s_over_b": "S/B from 0"}[name]

@@ -167,18 +167,18 @@ def _columns(file: h5py.File) -> dict[str, h5py.Dataset]:
 def _slice(file: h5py.File, columns: dict[str, h5py.Dataset], start: int, stop: int) -> Sample:
     try:
         data = {k: hdf5.rows(d, start, stop) for k, d in columns.items()}
-        names = json.loads(hdf5.text(columns["process"], "names"))
+        names = json.loads(hdf5.text(columns["process"], "names") or "")
         return Sample(
             particles=data["particles"],
             features=data["features"],
-            feature_names=json.loads(hdf5.text(columns["features"], "names")),
-            feature_units=json.loads(hdf5.text(columns["features"], "units")),
+            feature_names=json.loads(hdf5.text(columns["features"], "names") or ""),
+            feature_units=json.loads(hdf5.text(columns["features"], "units") or ""),
             label=data["label"],
             process=np.array(names, dtype=np.str_)[data["process"]] if len(data["process"]) else np.zeros(0, np.str_),
             weight=data["weight"],
             particle_extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("particle_extras/")},
             extras={k.partition("/")[2]: v for k, v in data.items() if k.startswith("extras/")},
-            meta=json.loads(hdf5.text(file, "meta")),
+            meta=json.loads(hdf5.text(file, "meta") or ""),
         )
     except InputError as error:
         raise InputError(f"{file.filename}: {error}") from None

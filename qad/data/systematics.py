@@ -62,7 +62,7 @@ class Systematic(ABC):
             raise InputError(f"direction: expected 'up' or 'down', got {direction!r}")
         if not isinstance(seed, int | np.integer) or seed < 0 or first % BLOCK:
             raise InputError(f"expected a whole number from 0 as seed, first a multiple of {BLOCK:,}; got {seed!r}, {first!r}")
-        told: dict[str, Any] = {"systematic": type(self).__name__, "parameters": asdict(self), "direction": direction,  # type: ignore
+        told: dict[str, Any] = {"systematic": type(self).__name__, "parameters": asdict(self), "direction": direction,  # type: ignore[call-overload]
                                 "seed": int(seed), "one_sided": self.one_sided}
         if "variation" in sample.meta:
             told["after"] = sample.meta["variation"]

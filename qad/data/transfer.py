@@ -70,11 +70,11 @@ class Server:
         def action() -> bytes:
             with self._open(url, {"Accept": "application/json"}) as answer:
                 try:
-                    return answer.read(LONGEST + 1)
+                    return bytes(answer.read(LONGEST + 1))
                 except (OSError, http.client.HTTPException) as error:
                     raise _Cut(error) from None
 
-        body = self._patiently(url, action, lambda: 0)
+        body: bytes = self._patiently(url, action, lambda: 0)
         if len(body) > LONGEST:
             raise InputError(f"{url} answers with more than {LONGEST:,} bytes; that is no list of files")
         return body

@@ -47,7 +47,7 @@ class Law(ABC):
         out = np.zeros(self.shots + 1)
         for rows, k, p in self.blocks():
             out += np.bincount(k.ravel(), (p * weights[rows, None]).ravel(), self.shots + 1)
-        return out / weights.sum()
+        return np.asarray(out / weights.sum())
 
     def averages(self, *functions: np.ndarray) -> list[np.ndarray]:
         """Means over each row's counts of functions of the count, ``(rows,)`` each."""
@@ -69,7 +69,7 @@ class Binomial(Law):
     def log(self, rows: slice, k: np.ndarray) -> np.ndarray:
         L, rest = _log_factorials(self.shots), self.shots - k
         yes, no = (logs[rows, None] for logs in self.logs)
-        return k * yes + rest * no - L[k] - L[rest]
+        return np.asarray(k * yes + rest * no - L[k] - L[rest])
 
 
 class Thinned(Law):

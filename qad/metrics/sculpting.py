@@ -8,14 +8,14 @@ from numpy.typing import ArrayLike
 
 def jensen_shannon(p: ArrayLike, q: ArrayLike) -> float:
     """Jensen-Shannon divergence of two histograms, in bits: 0 equal, 1 disjoint."""
-    p, q = (np.asarray(a, dtype=np.float64) / np.sum(a) for a in (p, q))
-    m = (p + q) / 2
+    shares = [np.asarray(a, dtype=np.float64) / np.sum(a) for a in (p, q)]
+    m = sum(shares) / 2
 
     def kl(a: np.ndarray) -> float:
         used = a > 0
         return float((a[used] * np.log2(a[used] / m[used])).sum())
 
-    return (kl(p) + kl(q)) / 2
+    return sum(map(kl, shares)) / 2
 
 
 def mass_sculpting(mass: ArrayLike, score: ArrayLike, background_efficiency: float = 0.05, bins: int = 20) -> float:

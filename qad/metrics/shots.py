@@ -48,7 +48,7 @@ def score_error(F: ArrayLike, shots: int, readout: str = "direct") -> np.ndarray
     (or too small): :func:`qad.metrics.wilson` has an interval there.
     """
     q = _chances(F, readout)
-    return np.sqrt(q * (1 - q) / _whole(shots)) * (1 if readout == "direct" else 2)
+    return np.asarray(np.sqrt(q * (1 - q) / _whole(shots)) * (1 if readout == "direct" else 2))
 
 
 def outcome_error(p: ArrayLike, weights: ArrayLike, shots: int) -> np.ndarray:
@@ -61,7 +61,7 @@ def outcome_error(p: ArrayLike, weights: ArrayLike, shots: int) -> np.ndarray:
         raise InputError(f"probabilities of shape {p.shape} and weights of shape {w.shape}: expected (events, outcomes) and "
                          "(outcomes,)")
     mean = p @ w
-    return np.sqrt(np.maximum((p * (w - mean[:, None]) ** 2).sum(1), 0) / _whole(shots))
+    return np.asarray(np.sqrt(np.maximum((p * (w - mean[:, None]) ** 2).sum(1), 0) / _whole(shots)))
 
 
 def auc_under_shots(F_background: ArrayLike, F_signal: ArrayLike, shots: int, readout: str = "direct") -> ShotAuc:
@@ -128,7 +128,7 @@ def shots_for(F_background: ArrayLike, F_signal: ArrayLike, *, loss: float | Non
     def enough(shots: int) -> bool:
         mixed = [Binomial(a, shots).mixture() for a in q]
         found = float(mixed[0] @ _lines(*mixed)[0])
-        return abs(found - exact) <= loss if auc is None else found >= auc
+        return found >= auc if auc is not None else loss is not None and abs(found - exact) <= loss
 
     low, high = 0, 1
     while not enough(high):
@@ -151,11 +151,11 @@ def _chances(F: ArrayLike, readout: str) -> np.ndarray:
     """q of each event."""
     if readout not in READOUTS:
         raise InputError(f"readout='{readout}': expected direct or swap")
-    F = np.asarray(F, dtype=np.float64)
-    if not F.size or not ((F > -1e-6) & (F < 1 + 1e-6)).all():
+    given = np.asarray(F, dtype=np.float64)
+    if not given.size or not ((given > -1e-6) & (given < 1 + 1e-6)).all():
         raise InputError("expected at least one fidelity, all from 0 to 1: type 1 - score")
-    F = np.clip(F, 0, 1)
-    return F if readout == "direct" else (1 + F) / 2
+    inside = np.clip(given, 0, 1)
+    return inside if readout == "direct" else (1 + inside) / 2
 
 
 def _counts(F: ArrayLike, shots: int, readout: str) -> np.ndarray:

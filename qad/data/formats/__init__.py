@@ -20,7 +20,8 @@ def names() -> list[str]:
 @cache
 def get(name: str) -> Format:
     """The format called ``name``. Raises :class:`InputError` if there is none."""
-    return registry.find(registry.FORMATS, name, installed_only=True)()
+    found: Format = registry.find(registry.FORMATS, name, installed_only=True)()
+    return found
 
 
 def recognise(path: Path) -> Format | None:

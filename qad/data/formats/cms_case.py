@@ -178,9 +178,9 @@ def _rows(sample: Sample) -> dict[str, np.ndarray]:
         count = {f"j{j}_nparticles": sample.present[:, slots == f"j{j}"].sum(1) for j in (1, 2)}
         full = {name: sample.extras.get(name, count.get(name, np.full(n, np.nan))) for j in (1, 2)
                 for name in NAMES[f"jet{j}_extraInfo"]}
-        for j in (1, 2):
-            info = [np.where(swap, full[f"j{3 - j}_{c}"], full[f"j{j}_{c}"]) for c in INFO]
-            rows[f"jet{j}_extraInfo"] = np.stack(info, axis=1)
+        for mine, other in ((1, 2), (2, 1)):
+            info = [np.where(swap, full[f"j{other}_{c}"], full[f"j{mine}_{c}"]) for c in INFO]
+            rows[f"jet{mine}_extraInfo"] = np.stack(info, axis=1)
     if "event_info" in sample.extras:
         rows["event_info"] = sample.extras["event_info"]
     if "truth_label" in sample.extras:

@@ -62,7 +62,7 @@ def plan_text(plan: Mapping[str, Any], meta: Mapping[str, Any], **more: Any) -> 
 def read_plan(text: str | bytes | None) -> dict[str, Any]:
     """The plan that a file keeps. Raises :class:`InputError` unless it is one of ours."""
     try:
-        plan = json.loads(text or "")
+        plan: dict[str, Any] = json.loads(text or "")
         whole = (plan["format"] == "qad.sample" and isinstance(plan["meta"], dict) and 0 <= plan["slots"] <= WIDEST
                  and all(isinstance(x, str) for row in plan["features"] for x in row)
                  and {len(row) for row in plan["features"]} <= {3} and {len(row) for row in plan["particle_extras"]} <= {3})
@@ -85,7 +85,7 @@ def row_bytes(plan: Mapping[str, Any]) -> int:
     """Bytes of one event in memory."""
     lists = 16 + sum(np.dtype(row[2]).itemsize for row in plan["particle_extras"])
     extras = sum(np.dtype(row[2]).itemsize * int(np.prod(row[3])) for row in plan["extras"])
-    return plan["slots"] * lists + extras + 4 * len(plan["features"]) + 16
+    return int(plan["slots"] * lists + extras + 4 * len(plan["features"]) + 16)
 
 
 def taken_apart(sample: Sample, plan: Mapping[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:

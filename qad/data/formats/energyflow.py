@@ -162,7 +162,7 @@ def _block(X: np.ndarray, y: np.ndarray, start: int) -> tuple[np.ndarray, np.nda
     return particles, pid, y == 1
 
 
-def _sample(blocks: list, path: Path) -> Sample:
+def _sample(blocks: list[Any], path: Path) -> Sample:
     particles, pid, quark = (np.concatenate(part) for part in zip(*blocks, strict=True))
     return Sample(
         particles=particles,
@@ -178,4 +178,4 @@ def _rows(chunk: Sample) -> np.ndarray:
     pid = chunk.particle_extras["pdg_id"]
     ratio = np.divide(_mass(pid), pt, out=np.zeros_like(pt), where=pt > 0)
     rapidity = np.arcsinh(np.sinh(eta) / np.sqrt(1 + ratio**2))
-    return np.stack([pt, rapidity, phi, pid], axis=-1) * chunk.present[..., None]
+    return np.asarray(np.stack([pt, rapidity, phi, pid], axis=-1) * chunk.present[..., None])

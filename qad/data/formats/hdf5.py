@@ -87,7 +87,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
             file.close()
 
 
-def looks(path: Path, test: Callable[[h5py.File], bool]) -> bool:
+def looks(path: Path, test: Callable[[h5py.File], object]) -> bool:
     """Whether ``path`` opens as HDF5 and passes ``test``; False on any trouble."""
     try:
         with opened(path) as file:
@@ -165,7 +165,7 @@ def ready(file: h5py.File, *datasets: h5py.Dataset) -> int:
     lengths = {d.name.strip("/"): d.shape[0] for d in datasets}
     if len({*lengths.values()}) != 1:
         raise InputError(f"it is damaged: its columns have different lengths {lengths}; copy it again")
-    return next(iter(lengths.values()))
+    return int(next(iter(lengths.values())))
 
 
 def rows(d: h5py.Dataset, start: int, stop: int, dtype: Any = None, fields: list[str] | None = None) -> np.ndarray:
@@ -184,8 +184,8 @@ def rows(d: h5py.Dataset, start: int, stop: int, dtype: Any = None, fields: list
             if stored > full + full // 100 + 4096 or (gzip and stored * 1032 > CHUNK_BYTES and _swells(d, corner, full)):
                 raise InputError(f"it is damaged: a piece of '{d.name}' unpacks to more than its {full:,} bytes; copy it again")
     if fields is not None:
-        return d.fields(fields)[start:stop]
-    return d[start:stop] if dtype is None else d.astype(dtype)[start:stop]
+        return np.asarray(d.fields(fields)[start:stop])
+    return np.asarray(d[start:stop] if dtype is None else d.astype(dtype)[start:stop])
 
 
 def text(node: h5py.HLObject, key: str) -> str | None:

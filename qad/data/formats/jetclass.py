@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,15 +94,15 @@ class JetClass(Format):
                 raise InputError(f"cannot write {path}: no events were given")
 
 
-def _sample(counts: np.ndarray, lists: dict, jets: dict, features: list[str], extras: list[str], start: int,
-            path: Path) -> Sample:
+def _sample(counts: np.ndarray, lists: dict[str, np.ndarray], jets: dict[str, np.ndarray], features: list[str],
+            extras: list[str], start: int, path: Path) -> Sample:
     n = len(counts)
     p4 = np.stack([lists[name] for name in MOMENTUM], axis=-1).astype(np.float64)
     pt = np.hypot(p4[:, 0], p4[:, 1])
     wrong = ~(np.isfinite(p4).all(-1) & (pt > 0) & (pt < 1e6) & (np.abs(p4[:, 2]) < 1e6) & (p4[:, 3] < 1e7))
     if wrong.any():
-        jet = start + int(np.repeat(np.arange(n), counts)[np.argmax(wrong)])
-        raise InputError(f"jet {jet} has a particle without a direction or with an impossible momentum; copy the file again")
+        first = start + int(np.repeat(np.arange(n), counts)[np.argmax(wrong)])
+        raise InputError(f"jet {first} has a particle without a direction or with an impossible momentum; copy the file again")
     for name in extras:
         if not np.isfinite(lists[name]).all() or (name not in TRACK and (np.abs(lists[name]) > 3).any()):
             raise InputError(f"the branch '{name}' holds impossible numbers; copy the file again")
@@ -137,7 +138,7 @@ def _sample(counts: np.ndarray, lists: dict, jets: dict, features: list[str], ex
     )
 
 
-def _branches(chunk: Sample, features: list[str]) -> dict:
+def _branches(chunk: Sample, features: list[str]) -> dict[str, Any]:
     known = list(PROCESSES.values())
     process = np.array([TWINS.get(p, p) for p in chunk.process.tolist()], dtype=np.str_)
     if not np.isin(process, known).all():

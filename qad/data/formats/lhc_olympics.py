@@ -58,11 +58,11 @@ class Frame:
         self.places: list[np.ndarray | slice] = [slice(None)]
 
     @property
-    def names(self) -> list | None:
+    def names(self) -> list[Any] | None:
         """Names of the columns where they are plain text or numbers, else None."""
         return self._plain("axis0", self.width)
 
-    def _plain(self, name: str, length: int) -> list | None:
+    def _plain(self, name: str, length: int) -> list[Any] | None:
         try:
             found = hdf5.dataset(self.file, f"{self.key}/{name}", (length,), "iuS")
             return hdf5.rows(found, 0, length).tolist() if found.dtype.itemsize <= 64 else None
@@ -75,10 +75,12 @@ class Frame:
         if len(self.blocks) > 1:
             names = self.names
             items = [self._plain(f"block{i}_items", b.shape[1]) for i, b in enumerate(self.blocks)]
-            if names is None or None in items or len({*names}) < len(names) or {*names} != {n for i in items for n in i}:
+            known = [item for item in items if item is not None]
+            if (names is None or len(known) < len(items) or len({*names}) < len(names)
+                    or {*names} != {n for i in known for n in i}):
                 raise InputError(f"'{self.key}' keeps its columns in {len(self.blocks)} blocks without plain names; "
                                  "write the frame anew with all columns of one type")
-            self.places = [np.array([names.index(name) for name in block]) for block in items]
+            self.places = [np.array([names.index(name) for name in block]) for block in known]
         return n
 
     def read(self, start: int, stop: int, dtype: Any) -> np.ndarray:
@@ -131,7 +133,7 @@ def _labelled(sample: Sample, name: str) -> bool:
     return unknown == 0 and len(sample) > 0
 
 
-def _write(out: Writer, rows: np.ndarray, names: list) -> None:
+def _write(out: Writer, rows: np.ndarray, names: list[Any]) -> None:
     """Add ``rows`` to a frame in pandas' 'fixed' layout."""
     start = len(out.file["df/axis1"]) if "df" in out.file else 0
     if start and out.file["df/block0_values"].shape[1] != rows.shape[1]:

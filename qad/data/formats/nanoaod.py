@@ -94,7 +94,7 @@ def _within(inner: np.ndarray, counts: np.ndarray, rows: np.ndarray, what: str) 
     """Positions in the flat content of the ``inner``-th item of lists ``rows``."""
     if (inner < 0).any() or (inner >= counts[rows]).any():
         raise InputError(f"the table of candidates points to a {what} that is not there; copy the file again")
-    return (np.cumsum(counts) - counts)[rows] + inner
+    return np.asarray((np.cumsum(counts) - counts)[rows] + inner)
 
 
 def _sample(tree: uproot_files.Tree, chosen: np.ndarray, first: int, last: int, path: Path) -> Sample:

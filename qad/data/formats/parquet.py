@@ -156,7 +156,7 @@ def _numbers(array: Any, shape: tuple[int, ...] = ()) -> np.ndarray:
     values = array.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "biuf":
         raise InputError(f"expected numbers in a column, got {values.dtype}; copy the file again")
-    return values.reshape(n, *shape)
+    return np.asarray(values.reshape(n, *shape))
 
 
 def _sample(table: Any, plan: dict[str, Any]) -> Sample:
@@ -164,7 +164,8 @@ def _sample(table: Any, plan: dict[str, Any]) -> Sample:
         joined = table.column(name).combine_chunks()
         return joined.chunk(0) if hasattr(joined, "num_chunks") else joined
 
-    counts, lists = np.zeros(len(table), np.int64), {}
+    counts: np.ndarray = np.zeros(len(table), np.int64)
+    lists: dict[str, np.ndarray] = {}
     if plan["slots"]:
         particles = column("particles")
         if particles.null_count:

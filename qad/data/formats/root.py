@@ -7,9 +7,10 @@ beside the tree keeps names, units, processes and provenance as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,9 @@ class Root(Format):
 
     def write(self, path: Path, chunks: Iterable[Sample]) -> None:
         """Every column of the sample. Raises :class:`InputError` for numbers of more than eight bytes."""
-        plan, meta, processes = None, {}, []
+        plan: dict[str, Any] | None = None
+        meta: Mapping[str, Any] = {}
+        processes: list[str] = []
         with uproot_files.new_file(path) as file:
             for chunk in chunks:
                 if plan is None:

@@ -161,7 +161,7 @@ def _describe(out: Writer, n: int) -> None:
         nan_rep="nan", index_cols=_notation([(0, "index")]), values_cols=_notation([*blocks]), data_columns=_notation([]),
         non_index_axes=_notation([(1, NAMES + WHOLE)]), info=_notation({1: {"names": [None], "type": "Index"}, "index": {}}))
     out.describe("table/table", CLASS="TABLE", VERSION="2.7", TITLE="", NROWS=np.int64(n), index_kind="integer",
-                 **{f"FIELD_{i}_NAME": name for i, name in enumerate(ROW.names)},
+                 **{f"FIELD_{i}_NAME": name for i, name in enumerate(ROW.names or ())},
                  values_block_0_dtype="float32", values_block_1_dtype="int64",
                  **{f"{block}_kind": _notation(names) for block, names in blocks.items()},
                  **{f"{block}_meta": b"N." for block in blocks})

@@ -97,7 +97,7 @@ class Tree:
         if start == stop:
             return np.zeros((0, *found.to_dtype.shape), found.to_dtype.base)
         self._affordable(name, start, stop)
-        return self.names[name].array(entry_start=start, entry_stop=stop, library="np")
+        return np.asarray(self.names[name].array(entry_start=start, entry_stop=stop, library="np"))
 
     def _jagged(self, name: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         found = self._interpretation(name)
