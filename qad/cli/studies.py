@@ -97,25 +97,35 @@ def _report(runs: Path) -> None:
 
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")],
-    form: Annotated[str, typer.Option("--format", help="html, or markdown: one table on the screen, for a page of documents.")]
-    = "html",
+    form: Annotated[str, typer.Option("--format", help="html; markdown: one table on the screen, for a page of documents; "
+                                                       "record: JSON from which pages are made.")] = "html",
     metric: Annotated[str, typer.Option(help="With markdown: auc, rejection_03, rejection_05 or max_sic.")] = "auc",
     train: Annotated[str | None, typer.Option(help="With markdown: one background only. [default: all]",
                                               show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="With record: the file. [default: on the screen]",
+                                             show_default=False)] = None,
 ) -> None:
     """Write report.html and results.csv from runs; or print a table. Metrics are recomputed from raw scores.
 
     Example:  qad report runs/quick
 
     Example:  qad report runs/quick --format markdown --metric rejection_03
+
+    Example:  qad report runs/quick --format record -o quick.json
     """
+    if out is not None and form != "record":
+        fail("-o goes with --format record; the page stands in the folder of the runs, a table on the screen")
     if form == "markdown":
         from qad.report import as_markdown
 
         print(as_markdown(runs, metric, train))
-    elif form != "html":
-        fail(f"expected --format html or markdown; got {form}")
+    elif form not in ("html", "record"):
+        fail(f"expected --format html, markdown or record; got {form}")
     elif metric != "auc" or train is not None:
-        fail("--metric and --train go with --format markdown; the page shows every metric and background")
+        fail("--metric and --train go with --format markdown; the others show every metric and background")
+    elif form == "record":
+        from qad.report.record import as_record, as_text, write_record
+
+        print(as_text(as_record(runs)), end="") if out is None else print(write_record(runs, out))
     else:
         _report(runs)

@@ -153,7 +153,8 @@ def test_mistakes_are_one_sentence(finished, tmp_path):  # noqa: F811
 def test_on_the_command_line(finished):  # noqa: F811
     done = qad("report", finished, "--format", "markdown", "--train", "qcd")
     assert done.returncode == 0 and done.stdout == as_markdown(finished, train="qcd") + "\n"
-    for options, piece in ((("--format", "latex"), "html or markdown"), (("--metric", "max_sic"), "go with --format markdown"),
+    for options, piece in ((("--format", "word"), "html, markdown or record"),
+                           (("--metric", "max_sic"), "go with --format markdown"),
                            (("--format", "markdown", "--train", "w"), "unknown background 'w'")):
         done = qad("report", finished, *options)
         assert done.returncode == 2 and piece in done.stderr and done.stderr.count("\n") == 1
