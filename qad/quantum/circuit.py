@@ -47,3 +47,7 @@ class Circuit:
     def rows(self, weights: torch.Tensor, latent: int) -> torch.Tensor:
         """The rows of U(θ) that keep the first ``latent`` qubits and ask |0…0⟩ of the others, ``(2^latent, 2^n)``."""
         return engine.kept_rows(self.program, weights, latent)
+
+    def loss(self, weights: torch.Tensor, mean: MeanState, latent: int) -> torch.Tensor:
+        """The mean score of events with mean state ρ̄, 1 - Tr(ΠU(θ)ρ̄U(θ)†), differentiable in the weights."""
+        return engine.infidelity(self.rows(weights, latent), mean)

@@ -10,7 +10,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 from qad.errors import InputError
-from qad.quantum import ansatze, encodings, engine, readout
+from qad.quantum import Circuit, ansatze, encodings, engine, readout
 from qad.quantum.program import check_size, compile_program
 from tests.reference import dense
 
@@ -220,6 +220,8 @@ def test_identities(seed, n):
     scores = scores_of(rows, encode, x, n)
     assert ((scores > -1e-12) & (scores < 1 + 1e-12)).all()
     assert scores.mean().item() == pytest.approx(engine.infidelity(rows, rho).item())
+    circuit = Circuit(encode, ansatze.one_particle_one_qubit, (n, 3), n)
+    assert circuit.loss(w, rho, n - 1).item() == pytest.approx(scores.mean().item())
     # Ky Fan: no unitary does better than the ceiling, and the ideal rows reach it
     best, ideal = rho.ceiling(1)
     assert 1 - engine.infidelity(ideal, rho).item() == pytest.approx(best)
