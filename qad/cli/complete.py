@@ -80,7 +80,7 @@ def snapshots() -> list[str]:
 
 def sections() -> list[str]:
     """What `qad speed` measures."""
-    return ["training", "batch", "scoring", "size", "noise"]
+    return ["training", "batch", "scoring", "size", "noise", "start"]
 
 
 def cite() -> list[str]:

@@ -253,7 +253,7 @@ def circuit(
 
 
 def speed(
-    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size, noise. [default: all]",
+    section: Annotated[list[str], typer.Argument(help="training, batch, scoring, size, noise, start. [default: all]",
                                                  show_default=False, autocompletion=complete.sections)] = [],  # noqa: B006
     plot: Annotated[Path | None, typer.Option(help="Also take the cost against qubits, parameters and events, and draw it here "
                                                    "(.png, .svg).")] = None,

@@ -241,14 +241,27 @@ def one_step(n_qubits: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
+def start_rows(device: str = "cpu") -> list[Row]:
+    """What a user waits for before anything happens: new processes, in turn with one that imports NumPy alone."""
+    commands = {"import numpy": ["-c", "import numpy"], "import qad": ["-c", "import qad"], "qad --help": ["-m", "qad", "--help"]}
+    took: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(9):
+        for name, words in commands.items():
+            took[name].append(clock(lambda words=words: subprocess.run([sys.executable, *words], capture_output=True, check=True)))
+    best = {name: min(times) for name, times in took.items()}
+    return [Row(f"{name} over import numpy", best[name] / best["import numpy"], "×", target, "less",
+                f"best of 9 new processes, in turn: {best[name]:.3f} s, python -c \"import numpy\" {best['import numpy']:.3f} s")
+            for name, target in (("import qad", 1.0), ("qad --help", 2.5))]
+
+
 SECTIONS: dict[str, Callable[[str], list[Row]]] = {
     "training": training_rows, "batch": batch_rows, "scoring": scoring_rows, "size": size_rows,
-    "noise": noise_rows,
+    "noise": noise_rows, "start": start_rows,
 }
 
 
 def measure(sections: list[str] | None = None, device: str = "cpu", progress: Progress | None = None) -> list[Row]:
-    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``, ``noise``); three minutes on 2 cores.
+    """The table, or some of its sections (``training``, ``batch``, ``scoring``, ``size``, ``noise``, ``start``); three minutes on 2 cores.
 
     Raises :class:`InputError` for an unknown section or a device that is not there.
     """

@@ -70,10 +70,16 @@ def test_unknown_sections_are_one_sentence():
             speed.measure(["scoring"], device="cuda")
 
 
+def test_the_start_is_measured_in_new_processes():
+    rows = speed.start_rows()
+    assert [r.work.split(" over ")[0] for r in rows] == ["import qad", "qad --help"]
+    assert all(r.value > 0 and r.better == "less" and "import numpy" in r.how for r in rows)
+
+
 @pytest.mark.slow
 def test_the_whole_table():
     """Minutes: every row can be measured; the figures are for people."""
     told = []
     rows = speed.measure(progress=lambda done, of: told.append((done, of)))
-    assert len(rows) == 12 and told[-1] == (5, 5)
+    assert len(rows) == 14 and told[-1] == (6, 6)
     print(*rows, sep="\n")
