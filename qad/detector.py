@@ -35,6 +35,17 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):  # type: ignore[misc]  
     ``anomaly_score(X) -> (n,)`` is the score of this field, higher = more anomalous. From it follow, in scikit-learn's
     sign convention, ``score_samples = -anomaly_score``, ``decision_function = score_samples - offset_`` and
     ``predict`` (-1 outlier, +1 inlier); ``offset_`` keeps 99 % of the training events as inliers.
+
+    >>> import numpy as np
+    >>> class Distance(Detector):
+    ...     def _fit(self, X, validation):
+    ...         self.middle_ = X.mean(0)
+    ...     def _score(self, X):
+    ...         return np.abs(X - self.middle_).sum(1)
+    ...
+    >>> found = Distance().fit([[0.0, 0.0], [1.0, 1.0]])
+    >>> found.anomaly_score([[0.5, 0.5], [2.0, 2.0]])
+    array([0., 3.])
     """
 
     takes: str = "tabular"

@@ -38,6 +38,10 @@ class Sample:
 
     Arrays left out are made: no features, label unknown, weight one. Raises :class:`InputError` if the contents
     break the contract (wrong shapes, NaN, negative pT, unsorted particles, gaps in the padding).
+
+    >>> jet = Sample(particles=[[[80.0, 0.1, 0.0, 0.14], [20.0, -0.2, 0.3, 0.0]]], process="qcd")
+    >>> jet.present.tolist(), jet.label.tolist(), len(jet)
+    ([[True, True]], [-1], 1)
     """
 
     particles: np.ndarray

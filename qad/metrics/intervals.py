@@ -43,6 +43,9 @@ def auc_error(background: ArrayLike, signal: ArrayLike, draws: int = 400, seed: 
 
     For the difference of two detectors on the same events it is too large: :func:`paired_difference`. Raises
     :class:`InputError` for no scores or NaN.
+
+    >>> round(auc_error(range(0, 1000), range(500, 1500)), 3)
+    0.007
     """
     b, s = checked(background, signal)
     replicas = (bootstrap_weights(len(a), draws, 2 * seed + i) for i, a in enumerate((b, s)))
@@ -71,7 +74,12 @@ def percentile_interval(values: ArrayLike, level: float = 0.68) -> tuple[float, 
 
 
 def wilson(k: int, n: int, z: float = 1.0) -> tuple[float, float]:
-    """Wilson interval of an efficiency k/n at ``z`` standard deviations (Wilson 1927)."""
+    """Wilson interval of an efficiency k/n at ``z`` standard deviations (Wilson 1927).
+
+    >>> low, high = wilson(9, 10)
+    >>> round(low, 3), round(high, 3)
+    (0.766, 0.961)
+    """
     if n < 1 or not 0 <= k <= n:
         raise InputError(f"expected 0 <= k <= n and n >= 1, got k={k}, n={n}")
     p, d = k / n, 1 + z * z / n

@@ -43,7 +43,12 @@ def checked(background: ArrayLike, signal: ArrayLike) -> tuple[np.ndarray, np.nd
 
 
 def roc(background: ArrayLike, signal: ArrayLike) -> Roc:
-    """ROC curve of two sets of scores; one point per distinct score."""
+    """ROC curve of two sets of scores; one point per distinct score.
+
+    >>> curve = roc([0.1, 0.2, 0.3], [0.2, 0.9])
+    >>> curve.tpr.tolist(), curve.n_background.tolist()
+    ([0.0, 0.5, 0.5, 1.0, 1.0], [0, 0, 1, 2, 3])
+    """
     b, s = checked(background, signal)
     threshold = np.unique(np.concatenate([b, s]))[::-1]
     n_b = len(b) - np.searchsorted(np.sort(b), threshold, side="left")
@@ -53,7 +58,11 @@ def roc(background: ArrayLike, signal: ArrayLike) -> Roc:
 
 
 def auc(background: ArrayLike, signal: ArrayLike) -> float:
-    """P(signal score > background score) + ½ P(equal)."""
+    """P(signal score > background score) + ½ P(equal).
+
+    >>> auc([0.1, 0.2, 0.3], [0.2, 0.9])
+    0.75
+    """
     b, s = checked(background, signal)
     b = np.sort(b)
     below, upto = np.searchsorted(b, s, side="left"), np.searchsorted(b, s, side="right")
@@ -64,6 +73,10 @@ def rejection(curve: Roc, signal_efficiency: float, fewest: int = FEWEST_BACKGRO
     """1/ε_b where ε_s first reaches ``signal_efficiency``, interpolated between scores.
 
     NaN where fewer than ``fewest`` background events are left: then 1/ε_b > n_background/``fewest`` is all that is known.
+
+    >>> curve = roc(range(1000), range(500, 1500))
+    >>> round(rejection(curve, 0.6), 2), rejection(curve, 0.5)
+    (10.0, nan)
     """
     tpr, first = np.unique(curve.tpr, return_index=True)
     fpr = float(np.interp(signal_efficiency, tpr, curve.fpr[first]))
@@ -71,7 +84,11 @@ def rejection(curve: Roc, signal_efficiency: float, fewest: int = FEWEST_BACKGRO
 
 
 def tpr_at_fpr(curve: Roc, fpr: float, fewest: int = FEWEST_BACKGROUND) -> float:
-    """ε_s at ε_b = ``fpr``; NaN ("too few events") where fewer than ``fewest`` background events would define it."""
+    """ε_s at ε_b = ``fpr``; NaN ("too few events") where fewer than ``fewest`` background events would define it.
+
+    >>> tpr_at_fpr(roc(range(1000), range(500, 1500)), 0.1)
+    0.6
+    """
     if fpr * curve.n_background[-1] < fewest:
         return float("nan")
     return float(np.interp(fpr, curve.fpr, curve.tpr))

@@ -17,6 +17,11 @@ def sic(curve: Roc, fewest: int = FEWEST_BACKGROUND) -> tuple[np.ndarray, np.nda
 
 
 def max_sic(curve: Roc, fewest: int = FEWEST_BACKGROUND) -> float:
-    """Largest SIC; NaN where there are too few background events at any threshold."""
+    """Largest SIC; NaN where there are too few background events at any threshold.
+
+    >>> from qad.metrics import roc
+    >>> round(max_sic(roc(range(1000), range(500, 1500))), 3)
+    3.32
+    """
     _, value = sic(curve, fewest)
     return float(value.max()) if len(value) else float("nan")

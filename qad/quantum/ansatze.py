@@ -56,7 +56,12 @@ def one_particle_one_qubit(weights: Any, wires: Any) -> None:
 
 
 def product_rotations(weights: Any, wires: Any) -> None:
-    """RY(w_q) on each qubit and nothing else; weights ``(qubits,)``: all that product states with real amplitudes need."""
+    """RY(w_q) on each qubit and nothing else; weights ``(qubits,)``: all that product states with real amplitudes need.
+
+    >>> print(qml.draw(product_rotations)([0.1, 0.2], wires=[0, 1]))
+    0: ──RY(0.10)─┤
+    1: ──RY(0.20)─┤
+    """
     for q, wire in enumerate(wires):
         qml.RY(weights[q], wires=wire)
 

@@ -23,6 +23,11 @@ class Circuit:
     ansatz     quantum function ``f(weights, wires)``, U(θ)
     shape      shape of the weights θ
     event      shape of one event, where it is known
+
+    >>> from qad.quantum import ansatze, encodings
+    >>> circuit = Circuit(encodings.angle, ansatze.product_rotations, shape=(2,), n_qubits=2)
+    >>> circuit.mean_state(torch.zeros(3, 2)).ceiling(latent=1)[0]
+    1.0
     """
 
     encoding: Callable[..., None]

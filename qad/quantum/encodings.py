@@ -51,7 +51,12 @@ class Encoding:
 
 
 def angle(x: Any, wires: Any, scale: float = 1.0) -> None:
-    """RX(scale · x_q)|0⟩ on qubit q; ``x`` is ``(..., qubits)`` [rad]. The encoding of arXiv:2112.04958."""
+    """RX(scale · x_q)|0⟩ on qubit q; ``x`` is ``(..., qubits)`` [rad]. The encoding of arXiv:2112.04958.
+
+    >>> print(qml.draw(angle)(torch.tensor([0.1, 0.2]), wires=[0, 1]))
+    0: ──RX(0.10)─┤
+    1: ──RX(0.20)─┤
+    """
     for q, wire in enumerate(wires):
         qml.RX(scale * x[..., q], wires=wire)
 

@@ -20,7 +20,11 @@ __all__ = ["Angles", "Constituents", "EventFeatures", "Flatten", "GirthShares", 
 
 
 def get(name: str, **params: Any) -> Representation:
-    """The representation registered as ``name`` (or ``module:Class``), constructed with ``params``."""
+    """The representation registered as ``name`` (or ``module:Class``), constructed with ``params``.
+
+    >>> get("constituents", n_particles=8)
+    Constituents(n_particles=8)
+    """
     cls = registry.find(registry.REPRESENTATIONS, name)
     if not (isinstance(cls, type) and issubclass(cls, Representation)):
         raise InputError(f"'{name}' is no representation: expected a subclass of qad.representations.Representation")

@@ -47,7 +47,11 @@ class Power(Representation):
 
 
 class Standardise(Representation):
-    """``(x - mean)/s.d.`` of the background, column by column; constant columns become zero."""
+    """``(x - mean)/s.d.`` of the background, column by column; constant columns become zero.
+
+    >>> Standardise().fit([[0.0, 5.0], [2.0, 5.0]]).transform([[3.0, 5.0]])
+    array([[2., 0.]])
+    """
 
     def _fit(self, X: object) -> None:
         X = _table(X, self)
@@ -65,6 +69,9 @@ class Angles(Representation):
     coverage  low and high are background quantiles with this share between them; what lies outside is clipped
     bounds    ``[low, high]`` for every column, or one such pair for all, in the units of the column: nothing is learned, and a
               value outside raises :class:`InputError`
+
+    >>> Angles().fit([[0.0], [2.0]]).transform([[1.0]])
+    array([[1.57079633]])
     """
 
     def __init__(self, coverage: float = 0.998, bounds: Sequence[Sequence[float]] | Sequence[float] | None = None) -> None:
