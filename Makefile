@@ -1,9 +1,9 @@
-# Two commands: `make benchmark` and `make test`. Each builds what it needs; nothing but Python >= 3.11 is expected.
+# Three commands: `make benchmark`, `make test` and `make docs`. Each builds what it needs; nothing but Python >= 3.11 is expected.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test test-slow clean
+.PHONY: benchmark test test-slow docs clean
 
 benchmark: $(VENV)/installed
 	$(BIN)/qad benchmark quick
@@ -13,6 +13,10 @@ test: $(VENV)/installed-test
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
+
+docs: $(VENV)/installed-test
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build
+	@echo "Open docs/_build/index.html"
 
 # The marker is written last: an installation that was cut off starts again.
 $(VENV)/installed: pyproject.toml constraints.txt
