@@ -15,10 +15,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from qad import detector, persistence, representations
 from qad.data.sample import Sample
 from qad.data.splits import hold_out, unlike
-from qad.data.store import describe, iter_chunks
+from qad.data.store import count, iter_chunks
 from qad.data.systematics import Systematic
 from qad.errors import InputError
 from qad.representations import Representation
+
+#: Scoring tells its progress after so many events.
+TELL = 2000
 
 
 def suited(takes: str, sample: Sample) -> list[Representation]:
@@ -165,17 +168,19 @@ def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None =
 
         instrument = Instrument(model[-1], backend)
         columns["error"] = []
-    total = describe(file)["events"] if progress is not None else 0
+    total = count(file)
+    progress = progress or (lambda done, total: None)
     start, done = time.perf_counter(), 0
+    progress(0, total)
     for i, chunk in enumerate(iter_chunks(file)):
-        if instrument is None:
-            found = (anomaly_score(model, chunk),)
-        else:
-            found = instrument.score(represented(model, chunk), shots, seed + 1_000_003 * i)
-        for column, values in zip(columns.values(), found, strict=True):
-            column.append(values)
-        done += len(chunk)
-        if progress is not None:
+        for part in [chunk] if instrument is not None else (chunk[k : k + TELL] for k in range(0, len(chunk), TELL)):
+            if instrument is None:
+                found = (anomaly_score(model, part),)
+            else:
+                found = instrument.score(represented(model, part), shots, seed + 1_000_003 * i)
+            for column, values in zip(columns.values(), found, strict=True):
+                column.append(values)
+            done += len(part)
             progress(done, total)
     if not columns["score"]:
         raise InputError(f"{file} holds no events")

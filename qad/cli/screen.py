@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ Seed = Annotated[int, typer.Option(help="Same seed, same bits, with any number o
 Workers = Annotated[int, typer.Option(min=1, help="Processes. [default: all cores]", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it holds something else.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+#: What is done before [s] shows no progress.
+SOON = 0.5
 CORES = os.cpu_count() or 1
 #: Exit codes besides 0, done: ran but something failed, a mistake in what was typed or given, something is not installed.
 FAILED, MISTAKE, MISSING = 1, 2, 3
@@ -85,11 +88,25 @@ def progress(unit: str) -> Iterator[Any]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(),
                TimeRemainingColumn(compact=True, elapsed_when_finished=True))
     bar = Progress(*columns, console=console, speed_estimate_period=120)
+    soon = threading.Timer(SOON, bar.start)
+    soon.daemon = True
     try:
-        yield bar  # started by its first row: a mistake found before any work leaves no empty line
+        yield _Bar(bar, soon)  # started by its first row: a mistake found before any work leaves no empty line
     finally:
+        soon.cancel()
         if bar.live.is_started:
             bar.stop()
+
+
+class _Bar:
+    """A progress display that shows itself where the work takes longer than a moment."""
+
+    def __init__(self, bar: Any, soon: threading.Timer) -> None:
+        self.add_task, self.update, self._soon = bar.add_task, bar.update, soon
+
+    def start(self) -> None:
+        if self._soon.ident is None:  # not started yet
+            self._soon.start()
 
 
 def row(bar: Any, name: str) -> Callable[[int, int | None], None]:

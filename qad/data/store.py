@@ -208,6 +208,16 @@ def read(path: str | Path, start: int = 0, stop: int | None = None, format: str 
     return sample
 
 
+def count(path: str | Path) -> int:
+    """How many events the sample at ``path`` holds, without reading them. Raises :class:`InputError`."""
+    path = Path(path)
+    with _public(path, None) as events:
+        if events is not None:
+            return events.n
+    with _open(path) as file:
+        return int(_columns(file)["particles"].shape[0])
+
+
 def iter_chunks(path: str | Path, size: int = 10_000, format: str | None = None) -> Iterator[Sample]:
     """The sample at ``path``, ``size`` events at a time, in constant memory; ``format`` as in :func:`read`."""
     path = Path(path)
