@@ -149,8 +149,8 @@ def _row(s: Summary, best: Summary | None, drawn: bool, model: int) -> dict[str,
     difference = None if best is None or s is best else s.minus(best)
     row = {
         "model": model, "signal": s.signal,
-        "mean": [_number(s.mean[m], 5) for m in METRICS],
-        "sd": [_number(s.sd[m], 2) for m in METRICS],
+        "mean": [_number(s.mean[m]) for m in METRICS],
+        "sd": [_number(s.sd[m], 3) for m in METRICS],
         "interval": [_number(v, 4) for v in s.interval],
         "error": _number(math.hypot(float(s.boot.mean(0).std(ddof=1)), spread), 2),
         "difference": None if difference is None else [_number(difference.value, 4), _number(difference.error, 3)],
