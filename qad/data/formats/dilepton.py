@@ -55,7 +55,8 @@ def _header(path: Path) -> list[str]:
     wanted, found = {*COLUMNS} - {*OPTIONAL}, {*names} - {"event"}
     if not wanted <= found <= {*COLUMNS} or len(names) != len({*names}):
         text = ",".join(names)
-        raise InputError(f"{path}: {expected}; got {text if len(text) < 120 else text[:117] + '…'}")
+        raise InputError(f"{path}: {expected}; got {text if len(text) < 120 else text[:117] + '…'}. A table of your own "
+                         f"becomes a sample in Python: qad.data.from_csv('{path.name}').save('{path.stem}.h5')")
     if last != b"\n":
         raise InputError(f"{path} ends in the middle of a line: copy it again, or end the last line if it is whole")
     return names

@@ -107,7 +107,7 @@ def lines(*changed):
 
 @pytest.mark.parametrize(("content", "sentence"), [
     ("", "is empty"),
-    (table("a,b,c", "1,2,3"), "expected the header"),
+    (table("a,b,c", "1,2,3"), r"expected the header.*from_csv\('events.csv'\).save\('events.h5'\)"),
     (table(HEADER + ",mass", *(x + ",1" for x in LINES)), "expected the header"),
     (table(HEADER.replace("b2pt", "b1pt"), *LINES), "expected the header"),
     (table(*LINES), "expected the header"),
