@@ -14,11 +14,18 @@ from tests.conftest import PROJECT
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 LARGEST = 150_000  # bytes of a picture
 ELSEWHERE = re.compile(r"/(?:work|home|root|tmp|Users|usr|opt|var)/|site-packages|[A-Z]:\\\\")
+EXTRAS = {"simulation": ("pythia8mc", "fastjet"), "ibm": ("qiskit_ibm_runtime",), "hep": ("uproot", "pandas")}
 SHOWN = {"text/plain", "image/png", "text/html", "text/markdown", "text/latex"}
 
 
 def code_of(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def needs(notebook):
+    """Modules of the extras that the notebook's own line of installation names; of all where it has none."""
+    said = re.search(r"pip install .*'\.\[([\w,-]+)\]'", "\n".join(cell.source for cell in notebook.cells))
+    return [m for extra in (said[1].split(",") if said else EXTRAS) for m in EXTRAS.get(extra, ())]
 
 
 def problems(notebook):
@@ -105,8 +112,8 @@ def test_execution_can_fail(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_runs(path, tmp_path, monkeypatch):
     """Simulates and trains: a minute or two each."""
-    for extra in ("pythia8mc", "qiskit_ibm_runtime"):
-        pytest.importorskip(extra)
+    for module in needs(nbformat.read(path, 4)):
+        pytest.importorskip(module)
     kept = [[o.output_type for o in cell.outputs] for cell in code_of(nbformat.read(path, 4))]
     done = run(nbformat.read(path, 4), tmp_path, monkeypatch)
     assert [bool(cell.outputs) for cell in code_of(done)][1:] == [bool(outputs) for outputs in kept]
