@@ -1,9 +1,11 @@
 """What the pages in docs show is run; the site is built, with warnings as errors; results on it are those of the records."""
 
 import doctest
+import fcntl
 import html
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -78,12 +80,17 @@ def sphinx(source, out, *options):
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    """The whole site."""
+    """The whole site, built once however many processes run the tests."""
     pytest.importorskip("sphinx")
-    out = tmp_path_factory.mktemp("site") / "html"
-    done = sphinx("docs", out)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with open(folder / "site.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (said := folder / "site.txt").exists():
+            done = sphinx("docs", folder / "site/html")
+            said.write_text("" if done.returncode == 0 else done.stderr[-3000:] or "it failed")
+    assert not said.read_text(), said.read_text()
+    return folder / "site/html"
 
 
 def test_every_page_is_reached(site):
@@ -133,21 +140,32 @@ def test_generated_pages_say_what_the_records_say(site, path):
         assert said == pytest.approx(told, rel=1e-5) and len(told) > 3
 
 
-@pytest.mark.parametrize(("text", "warning"), [
-    ("# A page\n\n[there](nowhere.md)\n", "nowhere"),
-    ("# A page\n\n{py:func}`qad.metrics.no_such_thing`\n", "no_such_thing"),
-    ("# A page\n\n```{study-table} nothing\n```\n", "cannot read"),
-    ("# A page\n\n```{study-table} toys\n:directions: top:w\n```\n", "no direction top:w"),
-    ("# A page\n\n![no picture](none.png)\n", "none.png"),
-    ("", "document isn't included in any toctree"),
-], ids=["link", "name", "record", "direction", "picture", "orphan"])
-def test_the_build_can_fail(text, warning, tmp_path):
-    """What must not be on the site is an error of its build."""
+#: What must not be on the site, and what its build says of it.
+MISTAKES = {
+    "link": ("[there](nowhere.md)", "nowhere"),
+    "name": ("{py:func}`qad.metrics.no_such_thing`", "no_such_thing"),
+    "word": ("{term}`No such word`", "No such word"),
+    "record": ("```{study-table} nothing\n```", "cannot read"),
+    "direction": ("```{study-table} toys\n:directions: top:w\n```", "has no direction top:w"),
+    "metric": ("```{study-table} toys\n:metrics: aux\n```", "unknown aux"),
+    "old": ("```{study-verdict} old\n```", "schema version 0"),
+    "picture": ("![no picture](none.png)", "none.png"),
+}
+
+
+def test_the_build_can_fail(tmp_path):
+    """One build with a page for each mistake; every one is told, and one would be enough."""
     pytest.importorskip("sphinx")
-    (tmp_path / "source/benchmarks/records").mkdir(parents=True)
-    shutil.copy(RECORDS[0], tmp_path / "source/benchmarks/records/toys.json")
-    (tmp_path / "source/index.md").write_text(text or "# A page\n")
-    if not text:
-        (tmp_path / "source/lone.md").write_text("# Another\n")
-    done = sphinx(tmp_path / "source", tmp_path / "out/html", "-c", "docs")
-    assert done.returncode == 1 and warning in done.stderr, done.stderr
+    source, records = tmp_path / "source", tmp_path / "source/benchmarks/records"
+    records.mkdir(parents=True)
+    shutil.copy(RECORDS[0], records / "toys.json")
+    (records / "old.json").write_text(json.dumps({**json.loads(RECORDS[0].read_text()), "schema_version": 0}))
+    for name, (text, _) in MISTAKES.items():
+        (source / f"{name}.md").write_text(f"# A page\n\n{text}\n")
+    (source / "lone.md").write_text("# Another\n")
+    (source / "index.md").write_text("# Pages\n\n```{toctree}\n" + "\n".join(MISTAKES) + "\n```\n")
+    done = sphinx(source, tmp_path / "out/html", "-c", "docs")
+    assert done.returncode == 1
+    for name, (_, warning) in {**MISTAKES, "lone": ("", "document isn't included in any toctree")}.items():
+        assert re.search(rf"/{name}\.md\b.*{re.escape(warning)}", done.stderr), f"{name}: {done.stderr}"
+    assert len(re.findall(r"WARNING|ERROR", done.stderr)) == len(MISTAKES) + 1

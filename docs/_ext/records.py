@@ -25,6 +25,8 @@ from qad.report.record import read_record
 HEADS = {"auc": "AUC", "rejection_03": "1/ε_b(0.3)", "rejection_05": "1/ε_b(0.5)", "max_sic": "SIC", "tpr_1e2": "TPR(10⁻²)",
          "tpr_1e3": "TPR(10⁻³)", "tpr_1e4": "TPR(10⁻⁴)", "tpr_1e5": "TPR(10⁻⁵)"}
 DIGITS = {"max_sic": 2}
+#: Kinds in the order of a table's rows.
+ORDER = ("quantum", "classical", "weak", "supervised", "control")
 
 
 def pair(direction):
@@ -105,7 +107,7 @@ def table(record, chosen, metrics, kinds, full=False):
             epoch = sum(epochs) / len(epochs) if epochs else None
             texts.append((cell(number(epoch), -1 if epoch is None else epoch), 0))
         name = cell(detector) + cell(sees) + f'<td class="kind-{model["kind"]}">{html.escape(told(model))}</td>'
-        lines.append(((KINDS.index(model["kind"]), -texts[0][1]), f"<tr>{name}{''.join(t for t, _ in texts)}</tr>"))
+        lines.append(((ORDER.index(model["kind"]), -texts[0][1]), f"<tr>{name}{''.join(t for t, _ in texts)}</tr>"))
     head = "".join(f'<th class="{"number" if n else ""}" aria-sort="none"><button>{html.escape(h)}</button></th>'
                    for h, n in heads)
     body = "\n".join(line for _, line in sorted(lines, key=lambda x: x[0]))
@@ -119,7 +121,7 @@ def figure(drawn, x, y, log):
     height = 400 + (20 * len(drawn.data) if below else 0)
     drawn.update_layout(**{**LAYOUT, "height": height, **({"legend": below} if below else {})})
     drawn.update_xaxes(title=x, **AXIS, **({"type": "log"} if log == "x" else {}))
-    drawn.update_yaxes(title=y, **AXIS, **({"type": "log"} if log == "y" else {}))
+    drawn.update_yaxes(title=y, **AXIS, **({"type": "log", "dtick": 1} if log == "y" else {}))
     text = plotly.io.to_json(drawn).replace("<", "\\u003c")
     return f'<div class="plot"><script type="application/json">{text}</script></div>'
 
