@@ -225,8 +225,9 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
                 try:
                     chunk, kept, seconds = future.result()
                 except BrokenProcessPool:
-                    raise InputError("a simulation worker was killed (out of memory?); the same command continues where "
-                                     "it stopped, with fewer --workers if memory is short") from None
+                    raise InputError("a simulation worker was killed. A script of yours needs  if __name__ == '__main__':  around "
+                                     "the call; if memory is short, take fewer workers. The same command continues where it "
+                                     "stopped") from None
                 yields[chunk] = kept
                 profile.add(seconds)
                 if all(yields.get(c) == 0 for c in range(FUTILE)):  # the first ones, so that workers do not matter
@@ -301,8 +302,8 @@ def _check_window(card: Card, cuts: Any) -> None:
 def make_sample(job: Job, n: int, out: str | Path | None, *, executor: Executor | None = None, workers: int = 1,
                 progress: Progress | None = None, overwrite: bool = False, profile: Profile | None = None) -> Sample | Path:
     """Make the first ``n`` entries of ``job``; see :func:`qad.simulation.simulate` for the arguments."""
-    if n < 1 or workers < 1:
-        raise InputError(f"expected at least one event and one worker, got n={n}, workers={workers}")
+    if not isinstance(n, int) or n < 1 or workers < 1:
+        raise InputError(f"expected at least one event and one worker, whole numbers; got n={n}, workers={workers}")
     for package in ("pythia8mc", "fastjet", "awkward", "vector"):
         require(package, "simulation")
     profile = Profile() if profile is None else profile
