@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from qad import registry
+from qad.data.sample import Sample
 from qad.errors import InputError
 from qad.persistence import Persistent
 
@@ -166,10 +167,11 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):  # type: ignore[misc]  
 
     def _check(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         if self.takes == "tabular":
-            least = 2 if reset else 1
-            return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=least))
-        X = np.asarray(X)
+            return self._table(X, reset)
+        X = np.empty(0, dtype=object) if isinstance(X, Sample) else np.asarray(X)
         me = type(self).__name__
+        if X.dtype == object:
+            raise InputError(f"{me} takes {self.takes}, numbers of shape {SHAPES[self.takes]}; {ARRAY}")
         if X.ndim != 3 or X.dtype.kind not in "fiu":
             raise InputError(f"{me} takes {self.takes}, numbers of shape {SHAPES[self.takes]}; got {X.dtype} {X.shape}")
         if len(X) < (2 if reset else 1):
@@ -182,6 +184,34 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):  # type: ignore[misc]  
         elif list(X.shape[1:]) != list(self.shape_in_):
             raise InputError(f"{me} was fitted on events of shape {tuple(self.shape_in_)}; got {X.shape[1:]}")
         return X
+
+    def _table(self, X: Any, reset: bool) -> np.ndarray:
+        """scikit-learn's check of a table, its errors as one sentence that says what to do."""
+        me = type(self).__name__
+        if isinstance(X, Sample):
+            raise InputError(f"{me} takes a table (n, features); {ARRAY}")
+        try:
+            least = 2 if reset else 1
+            return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=least))
+        except ValueError as error:
+            said, wide = " ".join(str(error).split()), np.ndim(X) == 2
+            if "could not convert" in said:
+                raise InputError(f"{me} takes numbers; {said}: leave columns of words out, or encode them") from error
+            if ("NaN" in said or "infinity" in said) and wide:
+                finite = np.isfinite(np.asarray(X, dtype=np.float64)).all(1)
+                raise InputError(f"{me}: {int((~finite).sum())} of {len(finite)} events contain NaN or infinity; remove or "
+                                 "impute them first") from error
+            if "Reshape your data" in said:
+                raise InputError(f"{me} takes a table (n, features); got shape {np.shape(X)}. Reshape your data: one event is "
+                                 "X[None], one feature X[:, None]") from error
+            if "is expecting" in said or "feature names" in said:
+                raise InputError(f"{said.rstrip('.')}; give the columns it was fitted on, in their order") from error
+            raise
+
+
+#: What to type where events come in the place of an array.
+ARRAY = ("a Sample becomes an array by a representation in front: "
+         "make_pipeline(qad.representations.get('substructure'), detector).fit(sample)")
 
 
 def find(name: str) -> type[Detector]:

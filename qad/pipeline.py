@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -158,6 +159,12 @@ def score(folder: Path, file: Path, out: Path, classes: dict[str, type] | None =
     if folder.is_file():
         raise InputError(f"{folder} is a file; expected the folder of a model first, then the sample:  "
                          "qad score MODEL FILE -o scores.csv")
+    try:  # before the work
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {out.parent}: {error.strerror}; choose a folder you can write to") from None
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"cannot write to {out.parent}; choose a folder you can write to")
     model = persistence.load(folder, classes)
     if not isinstance(model, Pipeline):
         raise InputError(f"{folder} holds a detector without a representation; score arrays with its anomaly_score in Python")

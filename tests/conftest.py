@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +73,19 @@ def published() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the published events are not at {folder}")
     return folder
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch,
+               capsys: pytest.CaptureFixture[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """What a command prints, says on the side, and its exit code, without a process of its own."""
+    from qad import cli
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["qad", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
+
+    return run

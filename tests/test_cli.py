@@ -10,7 +10,6 @@ import time
 import numpy as np
 import pytest
 
-from qad import cli
 from qad import load as qad_load
 from tests.conftest import PROJECT, toy_jets
 
@@ -19,19 +18,6 @@ def qad(*args, **kwargs):
     environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb", **kwargs.pop("env", {})}
     command = [sys.executable, "-m", "qad", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, **kwargs)
-
-
-@pytest.fixture
-def in_process(monkeypatch, capsys):
-    """What a command prints, says on the side, and its exit code, without a process of its own."""
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["qad", *map(str, words)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(words, end.value.code, said.out, said.err)
-
-    return run
 
 
 @pytest.fixture
@@ -197,78 +183,6 @@ def test_processes_are_listed():
     assert {r["kind"] for r in rows} == {"jets", "events", "level1", "dijets"}
     assert len({r["process"] for r in rows}) == len(rows)
     assert "--m-x" in qad("simulate", "processes", "dijets").stdout
-
-
-#: (what the user types, a piece of the sentence that comes back)
-MISTAKES = [
-    (("data", "info", "{}/none.h5"), "does not exist"),
-    (("data", "info", "{}/empty.h5"), "is empty"),
-    (("data", "info", "{}/text.h5"), "no HDF5 file"),
-    (("data", "info", "{}/cut.h5"), "truncated"),
-    (("data", "info", "{}"), "is a folder"),
-    (("fit", "quantum-autoencodr", "{}/qcd.h5", "-o", "{}/m"), "did you mean 'quantum-autoencoder'"),
-    (("fit", "pca", "{}/none.h5", "-o", "{}/m"), "does not exist"),
-    (("fit", "pca", "{}/qcd.h5", "-o", "/proc/m"), "cannot write"),
-    (("fit", "pca", "{}/qcd.h5", "-o", "{}"), "holds no model; give another folder"),
-    (("fit", "pca", "{}/qcd.h5", "-r", "substructure:features=mass", "-o", "{}/m"), "expected a list"),
-    (("fit", "pca", "{}/qcd.h5", "-p", "n_components=-3", "-o", "{}/m"), "expected 0 or more"),
-    (("fit", "pca", "{}/qcd.h5", "-p", "n_components", "-o", "{}/m"), "NAME=VALUE"),
-    (("fit", "pca", "{}/qcd.h5", "-p", "components=3", "-o", "{}/m"), "it takes n_components"),
-    (("fit", "pca", "{}/qcd.h5", "-r", "lund", "-o", "{}/m"), "unknown representation"),
-    (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "substructure", "-o", "{}/m"), "takes particles"),
-    (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=30", "-o", "{}/m"), "1 to 14 qubits"),
-    (("fit", "quantum-autoencoder", "{}/qcd.h5", "-r", "constituents:n_particles=4", "-p", "latent=4", "-o", "{}/m"),
-     "latent=4"),
-    (("score", "{}/none", "{}/qcd.h5", "-o", "{}/s.csv"), "holds no model"),
-    (("score", "{}/none", "{}/qcd.h5", "-o", "{}/s.txt"), ".csv or .npz"),
-    (("benchmark", "quik"), "did you mean 'quick'"),
-    (("benchmark", "{}/none.yaml"), "cannot be read"),
-    (("report", "{}"), "holds no runs"),
-    (("simulate", "jets", "--process", "qdc", "-o", "{}/a.h5"), "did you mean 'qcd'"),
-    (("simulate", "jets", "--process", "qcd", "--r-inv", "0.3", "-o", "{}/a.h5"), "no option 'r_inv'"),
-    (("simulate", "jets", "--process", "svj", "--r-inv", "3", "-o", "{}/a.h5"), "0 <= r_inv < 1"),
-    (("simulate", "events", "--process", "heavy_higgs", "--m-h", "10", "-o", "{}/a.h5"), "m_h"),
-    (("simulate", "jets", "--process", "qcd", "-n", "10", "-o", "/proc/a.h5"), "choose a folder you can write to"),
-    (("simulate", "jets", "--process", "svj", "--r-inv", "-o", "{}/a.h5"), "has no value"),
-    (("simulate", "jets", "--process", "svj", "r_inv", "0.3", "-o", "{}/a.h5"), "--NAME VALUE"),
-    (("simulate", "jets", "--process", "svj", "-o", "{}/a.h5", "--r-inv"), "has no value"),
-    (("simulate", "jets", "--process", "qcd", "-s", "pt_mn=3", "-o", "{}/a.h5"), "did you mean 'pt_min'"),
-    (("simulate", "jets", "--process", "qcd", "-s", "matched=3", "-o", "{}/a.h5"), "expected bool"),
-    (("simulate", "jets", "--process", "qcd", "--detector", "eflo", "-o", "{}/a.h5"), "did you mean 'eflow'"),
-    (("simulate", "jets", "--process", "qcd", "--card", "cmss", "-o", "{}/a.h5"), "did you mean 'cms'"),
-    (("simulate", "dijets", "--process", "qcd", "-o", "{}/a.h5"), "qad simulate jets --process qcd"),
-    (("simulate", "level1", "--process", "backgrund", "-o", "{}/a.h5"), "did you mean 'background'"),
-    (("simulate", "level1", "--process", "background", "--qcd-share", "2", "-o", "{}/a.h5"), "between 0 and 1"),
-    (("simulate", "processes", "jet"), "did you mean 'jets'"),
-    (("data", "import", "lhc", "{}/qcd.h5", "-o", "{}/a.h5"), "did you mean 'lhco'"),
-    (("data", "import", "auto", "{}/none.csv", "-o", "{}/a.h5"), "does not exist"),
-    (("data", "import", "adc2021", "{}/qcd.h5", "-o", "{}/a.h5"), "Particles"),
-    (("data", "export", "{}/qcd.h5", "--format", "lhco-features", "-o", "{}/a.h5"), "it lacks"),
-    (("data", "export", "{}/qcd.h5", "--format", "root", "-o", "{}/a.txt"), "ends in .root"),
-    (("data", "get", "jetnt"), "did you mean 'jetnet'"),
-    (("data", "show", "{}/qcd.h5", "-i", "1000", "-o", "{}/a.png"), "it holds 300"),
-    (("data", "show", "{}/qcd.h5", "-o", "{}/a.txt"), ".png"),
-    (("data", "validate", "{}/qcd.h5", "{}/none.h5", "-o", "{}/a.html"), "does not exist"),
-    (("data", "vary", "{}/qcd.h5", "--what", "jet-scale"), "did you mean 'jet-energy-scale'"),
-    (("data", "vary", "{}/qcd.h5", "--what", "jet-energy-scale", "-p", "shft=1"), "did you mean 'shift'"),
-    (("data", "vary", "{}/qcd.h5", "--what", "met-smearing"), "missing transverse"),
-    (("data", "cluster", "{}/none.h5", "-o", "{}/a.h5"), "does not exist"),
-    (("simulate", "jets", "--process", "qcd", "-n", "10", "-o", "{}/qcd.h5"), "--overwrite"),
-]
-
-
-@pytest.mark.parametrize(("command", "piece"), MISTAKES, ids=lambda x: " ".join(x)[:60] if isinstance(x, tuple) else "")
-def test_a_mistake_is_one_sentence(jets, command, piece, in_process):
-    """In this process, for there are many; ``in_process`` goes through main() as the console script does."""
-    (jets / "empty.h5").touch()
-    (jets / "text.h5").write_text("hello")
-    raw = (jets / "qcd.h5").read_bytes()
-    (jets / "cut.h5").write_bytes(raw[: len(raw) // 2])
-    done = in_process(*(str(c).replace("{}", str(jets)) for c in command))
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert piece in done.stderr and done.stderr.startswith("qad: ") and done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert (jets / "qcd.h5").read_bytes() == raw
 
 
 def test_a_single_event_is_one_sentence(jets):

@@ -149,6 +149,8 @@ def read_study_record(root: Path) -> dict[str, Any]:
         return record
     except FileNotFoundError:
         raise InputError(f"{root} holds no runs: expected study.json, which  qad benchmark STUDY  writes") from None
+    except NotADirectoryError:
+        raise InputError(f"{root} is a file; expected the folder of a study's runs, such as runs/quick") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged: {error}") from None
 

@@ -289,7 +289,8 @@ def _told(error: ValidationError, content: dict[str, Any]) -> str:
             loc[:2] = [f"detector '{given.get('name', given['use'])}'"]
     where = ".".join(loc) or "the file"
     if first["type"] != "extra_forbidden":
-        return f"at {where}: {first['msg'].removeprefix('Value error, ')}"
+        came = "" if first["type"] in ("value_error", "missing") else f"; got {str(first['input'])[:60]}"
+        return f"at {where}: {first['msg'].removeprefix('Value error, ')}{came}"
     kinds: dict[str, type[BaseModel]] = {"samples": SampleSpec, "split": Split, "representations": RepresentationSpec,
                                          "detectors": DetectorSpec}
     cls: type[BaseModel] = Told if "told" in loc[:-1] else kinds.get(str(first["loc"][0]), Study) if len(loc) > 1 else Study
@@ -316,7 +317,8 @@ def load_study(name: str | Path) -> Study:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise InputError(f"study {path} is no valid YAML: {error}") from None
+        tab = "; indent with spaces, not with tabs" if "\\t" in str(error) else ""
+        raise InputError(f"study {path} is no valid YAML: {' '.join(str(error).split())}{tab}") from None
     if not isinstance(content, dict) or not all(isinstance(k, str) for k in content):
         raise InputError(f"study {path}: expected a mapping with name, title, samples, …; got {type(content).__name__}")
     try:
@@ -325,5 +327,8 @@ def load_study(name: str | Path) -> Study:
         raise InputError(f"study {path}: {_told(error, content)}") from None
     if path.parent != SHIPPED and str(path.parent.resolve()) not in sys.path:
         sys.path.append(str(path.parent.resolve()))  # module:Class finds what lies beside the study
-    study.check()
+    try:
+        study.check()
+    except InputError as error:
+        raise InputError(f"study {path}: {error}") from None
     return study

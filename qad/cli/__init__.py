@@ -36,6 +36,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done · 1 ran, but something failed · 2 a mistake in what was typed or given · "
            "3 something is not installed · 130 interrupted.",
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 STUDIES, MODELS, DATA, MACHINES, HELP = "Studies", "Models", "Data", "Quantum computers", "Help"
 for panel, commands in ((STUDIES, (studies.benchmark, studies.report)),

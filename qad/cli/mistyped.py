@@ -32,7 +32,8 @@ def sentence(error: Any, words: list[str]) -> str:
         return f"{said[:1].lower()}{said[1:]}; add --help to see what there is"
     command, path = context.command, context.command_path
     if (wrong := re.match(r"No such command ['\"](.*?)['\"]", said)) and hasattr(command, "commands"):
-        return f"{did_you_mean(wrong[1], command.commands, f'command of {path}')}; type  {path} --help"
+        wanted = wrong[1] if wrong[1] in ("help", "version") else "help"
+        return f"{did_you_mean(wrong[1], command.commands, f'command of {path}')}; type  {path} --{wanted}"
     if kind == "NoSuchOption":
         return f"{did_you_mean(error.option_name, _options(command), f'option of {path}')}; type  {path} --help"
     if kind == "MissingParameter" and error.param is not None:

@@ -74,6 +74,8 @@ def fit(
     from qad.data.store import read
     from qad.persistence import check_target, save
 
+    if Path(detector).is_file():
+        raise InputError(f"{detector} is a file; expected the detector first, then the sample:  qad fit DETECTOR FILE -o MODEL")
     check_target(out)
 
     def named(text: str) -> tuple[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ from qad.errors import InputError
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="HDF5 file to write.")]
 Number = Annotated[int, typer.Option("-n", "--n", min=1, help="How many to simulate, after selection.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same bits, with any number of workers.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bits, with any number of workers.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes. [default: all cores]", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it holds something else.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

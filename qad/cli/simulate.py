@@ -54,6 +54,8 @@ def _produce(kind: str, context: typer.Context, process: str, n: int, seed: int,
 
     profile, start = Profile(), time.perf_counter()
     options = _options(context.args)
+    if out.suffix.lower() not in (".h5", ".hdf5"):
+        raise InputError(f"{out}: a sample is HDF5; type  -o {out.with_suffix('.h5')}  (other formats: qad data export)")
     there = out.exists()
     with resumable(), progress(kind) as bar:
         simulate(kind, process, n, seed, out=out, workers=workers, overwrite=overwrite, profile=profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,7 +67,11 @@ class Sample:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        particles = np.asarray(self.particles, dtype=np.float32)
+        try:
+            particles = np.asarray(self.particles, dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"particles: expected one array of numbers (n, p, 4) = pT, eta, phi, mass; got "
+                             f"{type(self.particles).__name__} ({error}): pad shorter events with zeros") from None
         put("particles", particles)
         if particles.ndim != 3 or particles.shape[2] != 4:
             raise InputError(f"particles: expected shape (n, p, 4) = pT, eta, phi, mass; got {particles.shape}")
@@ -75,7 +80,8 @@ class Sample:
         put("features", np.asarray(features, dtype=np.float32))
         label = np.full(n, UNKNOWN) if self.label is None else np.asarray(self.label)
         if not np.isin(label, (BACKGROUND, SIGNAL, UNKNOWN)).all():
-            raise InputError(f"label: expected 0 (background), 1 (signal) or -1 (unknown); got {np.unique(label)[:5]}")
+            names = "; names of processes go to process=" if label.dtype.kind in "UO" else ""
+            raise InputError(f"label: expected 0 (background), 1 (signal) or -1 (unknown); got {np.unique(label)[:5]}{names}")
         put("label", label.astype(np.int8))
         process = np.full(n, self.process) if isinstance(self.process, str) else np.asarray(self.process, dtype=np.str_)
         put("process", process)
@@ -127,13 +133,28 @@ class Sample:
                              f"{str(slots)[:80]}")
         if "slots" not in self.meta and p > 1 and (np.diff(pt, axis=1) > 0).any():
             bad = int(np.argmax((np.diff(pt, axis=1) > 0).any(1)))
-            raise InputError(f"particles: event {bad} is not sorted by descending pT; sort each event's particles first")
+            raise InputError(f"particles: event {bad} is not sorted by descending pT; sort each event's particles first "
+                             "(qad.data.from_momenta sorts, and takes px, py, pz, E)")
+        self._doubt()
+
+    def _doubt(self) -> None:
+        """Warn of numbers in other units, or in another order, than they are expected."""
+        largest = np.abs(self.particles).max((0, 1), initial=0)
+        if largest[0] > 1e5 or largest[3] > 1e5:
+            warnings.warn(f"particles: pT up to {largest[0]:.3g} and masses up to {largest[3]:.3g} GeV are beyond any "
+                          "collider: are they in MeV? Divide both by 1000", stacklevel=4)
+        if largest[2] > 7:
+            warnings.warn(f"particles: phi up to {largest[2]:.3g}, expected rad within ±2π: degrees (np.deg2rad), or columns "
+                          "in another order than pT, eta, phi, mass?", stacklevel=4)
 
     def __len__(self) -> int:
         return len(self.particles)
 
     def __getitem__(self, index: Any) -> Sample:
         """Events chosen by a slice, a boolean mask or an array of integers (one event as a slice of length one)."""
+        if isinstance(index, str):
+            raise InputError(f"a sample is indexed by events; for a column write sample.feature('{index}') or "
+                             f"sample.extras['{index}']")
         if isinstance(index, int | np.integer):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"event {index} is out of range; the sample holds {len(self)} events")

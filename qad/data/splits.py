@@ -57,6 +57,8 @@ def split(sample: Sample, sizes: Mapping[str, int | float], seed: int = 0) -> di
 
     >>> parts = split(sample, {"train": 10_000, "test": 5_000}, seed=1)      # doctest: +SKIP
     """
+    if not isinstance(sizes, Mapping):
+        raise InputError(f"expected the sizes of named parts, such as {{'train': 0.8, 'test': 0.2}}; got {sizes!r}")
     parts = split_indices(len(sample), sizes, seed, sample.extras.get("event"))
     return {name: sample[index] for name, index in parts.items()}
 

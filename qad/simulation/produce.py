@@ -225,9 +225,9 @@ def _make_parts(job: Job, n: int, folder: Path, executor: Executor | None, worke
                 try:
                     chunk, kept, seconds = future.result()
                 except BrokenProcessPool:
-                    raise InputError("a simulation worker was killed. A script of yours needs  if __name__ == '__main__':  around "
-                                     "the call; if memory is short, take fewer workers. The same command continues where it "
-                                     "stopped") from None
+                    raise InputError("a simulation worker was killed. A script of yours needs  if __name__ == '__main__':  "
+                                     "around the call; if memory is short, take fewer workers. The same command continues "
+                                     "where it stopped") from None
                 yields[chunk] = kept
                 profile.add(seconds)
                 if all(yields.get(c) == 0 for c in range(FUTILE)):  # the first ones, so that workers do not matter
