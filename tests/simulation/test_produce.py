@@ -162,3 +162,10 @@ def test_a_window_of_ones_own_with_a_generator_to_match():
 def test_a_process_of_another_kind_is_told_where_it_belongs():
     with pytest.raises(InputError, match="qad simulate dijets --process wprime_xy"):
         simulate_jets("wprime_xy", 5)
+
+
+def test_a_script_without_a_guard_is_told_what_it_needs(tmp_path):
+    """Workers import the script that started them; without a guard each would begin with the simulation."""
+    (tmp_path / "script.py").write_text("import qad\nqad.simulate_jets('qcd', 5, seed=1, workers=2)\n")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and "needs  if __name__ == '__main__':  around the call" in done.stderr.splitlines()[-1]
