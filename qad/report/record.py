@@ -13,18 +13,18 @@ import numpy as np
 
 from qad.benchmark import studies
 from qad.benchmark.runs import Run
-from qad.detector import LABELLED
+from qad.detector import KINDS
 from qad.errors import InputError
 from qad.metrics.ranking import FEWEST_BACKGROUND, Roc
 from qad.persistence import atomic_write
 from qad.report.tables import METRICS, Summary, copies_of, read_rows, summarise
-from qad.report.verdict import JUDGED, best_of, directions, judge
+from qad.report.verdict import best_of, directions, judge
 
 SCHEMA_VERSION = 1
 #: Signal efficiencies ε_s at which the curves are kept.
 EFFICIENCIES = (0.02, *(round(0.05 * k, 2) for k in range(1, 21)))
-#: Curves kept in each direction, the best of each: of the judged, of controls, of what is told labels.
-CURVES = 4
+#: Curves kept in each direction: of each kind so many, the best.
+CURVES = 3
 #: Costs that every seed has its own of: means are kept.
 MEANS = ("effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second")
 
@@ -136,11 +136,11 @@ def _model(s: Summary) -> dict[str, Any]:
 
 
 def _rows(here: Sequence[Summary], models: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
-    """Best first. Curves of the best judged detectors and controls are kept, and of those that are told labels."""
+    """Best first."""
     controls = [s for s in here if s.kind == "control"]
     best = best_of(controls) if controls else None
     order = sorted(here, key=lambda s: -s.mean["auc"])
-    drawn = {id(s) for kinds in (JUDGED, ("control",), LABELLED) for s in [s for s in order if s.kind in kinds][: CURVES]}
+    drawn = {id(s) for kind in KINDS for s in [s for s in order if s.kind == kind][:CURVES]}
     return [_row(s, best, id(s) in drawn, models.index(_key(s))) for s in order]
 
 
