@@ -150,12 +150,20 @@ class Citations:
 
     def software(self, cls: Any) -> None:
         """Cite the packages that the modules of a class import."""
-        ours = {b.__module__ for b in getattr(cls, "__mro__", ()) if b.__module__.startswith(("qad.", "classical."))}
-        for value in (value for module in sorted(ours) for value in vars(sys.modules[module]).values()):
-            package = getattr(value, "__module__", None) or getattr(value, "__name__", None) or ""
-            package = package.partition(".")[0] if isinstance(package, str) else ""
-            if package in SOFTWARE:
-                self.add(SOFTWARE[package], "software", package)
+        todo = [b.__module__ for b in getattr(cls, "__mro__", ()) if b.__module__.startswith(("qad.", "classical."))]
+        seen: set[str] = set()
+        while todo:
+            module = todo.pop()
+            seen.add(module)
+            for value in list(vars(sys.modules[module]).values()):
+                name = getattr(value, "__module__", None) or getattr(value, "__name__", None)
+                if not isinstance(name, str):
+                    continue
+                package = name.partition(".")[0]
+                if package in SOFTWARE:
+                    self.add(SOFTWARE[package], "software", package)
+                if re.fullmatch(r"qad\.\w+", name) and name in sys.modules and name not in (*seen, *todo):
+                    todo.append(name)  # shared trainers and samplers; what lies deeper belongs to others
 
     def simulated(self, process: str | None, detector_mode: str = "particle") -> None:
         """Cite the generator, the clustering and the papers of a process."""

@@ -3,14 +3,18 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+import typer
 
+from qad import cli, pipeline, representations, save
 from qad import load as qad_load
+from qad.cli import complete, mistyped
 from tests.conftest import PROJECT, toy_jets
 
 
@@ -27,19 +31,200 @@ def jets(tmp_path):
     return tmp_path
 
 
-COMMANDS = [(), ("simulate",), ("simulate", "jets"), ("simulate", "events"), ("simulate", "level1"),
-            ("simulate", "dijets"), ("simulate", "processes"), ("data",), ("data", "info"), ("data", "formats"),
-            ("data", "import"), ("data", "export"), ("data", "get"), ("data", "show"), ("data", "validate"), ("data", "vary"),
-            ("data", "cluster"), ("detectors",),
-            ("fit",), ("score",), ("diagnose",), ("circuit",), ("speed",), ("benchmark",), ("report",), ("doctor",)]
+def _tree(command, words=()):
+    """Every command and group there is, with the words that call it."""
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _tree(inner, (*words, name))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help_has_an_example(command):
-    done = qad(*command, "--help")
-    assert done.returncode == 0
-    if command and command not in (("simulate",), ("data",)):
-        assert f"qad {' '.join(command)}" in done.stdout.replace("python -m qad", "qad") and "Example" in done.stdout
+TREE = dict(_tree(typer.main.get_command(cli.app)))
+LEAVES = {words: command for words, command in TREE.items() if not hasattr(command, "commands")}
+
+
+@pytest.mark.parametrize("command", TREE, ids=" ".join)
+def test_help(command, in_process, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    for word in ("--help", "-h"):
+        done = in_process(*command, word)
+        assert not done.returncode and f"Usage: {' '.join(('qad', *command))}" in done.stdout and not done.stderr
+    assert command not in LEAVES or "Example" in done.stdout
+
+
+@pytest.mark.parametrize("command", LEAVES, ids=" ".join)
+def test_every_command_has_an_example_that_parses(command):
+    """The words of an example are a command and options that exist, with every argument that is asked for."""
+    found = mistyped.examples(LEAVES[command])
+    assert found, f"qad {' '.join(command)} --help shows no example"
+    for example in found:
+        words = shlex.split(example)
+        assert words[: len(command) + 1] == ["qad", *command]
+        context = LEAVES[command].make_context(" ".join(command), words[len(command) + 1 :])
+        loose = [word for word in context.args if word.startswith("--")]
+        assert not loose or command[0] == "simulate", f"{example}: {loose}"
+
+
+def test_an_example_that_does_not_parse_is_seen():
+    with pytest.raises(Exception, match="No such option"):
+        LEAVES["fit",].make_context("fit", ["pca", "qcd.h5", "--parm", "x=1", "-o", "m"])
+
+
+def test_the_first_lines_tell_a_newcomer_what_to_type(in_process):
+    said = in_process("--help").stdout
+    assert said.index("qad doctor") < said.index("qad benchmark quick") < said.index("Options")
+    panels = [said.index(f" {panel} ──") for panel in ("Studies", "Data", "Models", "Quantum computers", "Help")]
+    assert panels == sorted(panels)
+    said = " ".join(said.split())
+    assert all(code in said for code in ("0 done", "1 ran", "2 a mistake", "3 something", "130 interrupted"))
+
+
+@pytest.mark.parametrize(("typed", "expected", "not_there"), [
+    ("qad bench", {"benchmark"}, {"fit"}),
+    ("qad data in", {"info"}, {"get"}),
+    ("qad fit quantum-a", {"quantum-autoencoder"}, {"pca"}),
+    ("qad fit pca qcd.h5 -r sub", {"substructure"}, {"images"}),
+    ("qad fit pca qcd.h5 --systematic jet", {"jet-energy-scale"}, set()),
+    ("qad fit pca qcd.h5 --rep", {"--representation"}, set()),
+    ("qad benchmark qu", {"quick", "quantum-kernel"}, {"full"}),
+    ("qad benchmark mi", {"mine.yaml"}, set()),
+    ("qad simulate jets --process s", {"svj"}, {"heavy_higgs", "qcd"}),
+    ("qad simulate events --process h", {"heavy_higgs"}, {"svj"}),
+    ("qad simulate level1 --process b", {"background"}, set()),
+    ("qad simulate processes l", {"level1"}, set()),
+    ("qad data import top", {"top-tagging"}, set()),
+    ("qad data export a.h5 --format par", {"parquet"}, set()),
+    ("qad data get jetnet/t", {"jetnet/t.hdf5"}, set()),
+    ("qad data vary a.h5 --what met", {"met-smearing"}, set()),
+    ("qad score model a.h5 --backend a", {"aer"}, {"exact"}),
+    ("qad hardware submit model --backend fake_tor", {"fake_torino"}, set()),
+    ("qad speed sc", {"scoring"}, set()),
+    ("qad cite flo", {"flow"}, set()),
+])
+def test_the_shell_completes(typed, expected, not_there, in_process, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    for name, value in {"_QAD_COMPLETE": "complete_bash", "COMP_WORDS": typed,
+                        "COMP_CWORD": str(len(typed.split()) - 1)}.items():
+        monkeypatch.setenv(name, value)
+    if "fake_" in typed:
+        pytest.importorskip("qiskit_ibm_runtime")
+    done = in_process()
+    found = set(done.stdout.split())
+    assert not done.returncode and expected <= found and not found & not_there, found
+
+
+def test_completion_loads_nothing_heavy():
+    code = ("import sys\nfrom qad import cli\ntry: cli.main()\nexcept SystemExit: pass\n"
+            "print(*(m for m in ('numpy', 'torch', 'sklearn', 'h5py', 'pennylane', 'qiskit') if m in sys.modules))")
+    asked = {"_QAD_COMPLETE": "complete_bash", "COMP_WORDS": "qad fit quantum-autoencoder", "COMP_CWORD": "2"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | asked)
+    assert done.stdout.splitlines() == ["quantum-autoencoder", ""], done.stdout
+
+
+def test_completions_are_the_names_there_are():
+    from qad.benchmark.study import studies
+    from qad.data import systematics
+    from qad.simulation import catalogue
+
+    assert set(complete.studies()) >= set(studies())
+    assert complete.variations() == sorted(systematics.NAMES)
+    for kind in complete.KINDS:
+        assert set(complete.processes(kind)()) == {entry.process for entry in catalogue(kind)}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_completion(shell, in_process, monkeypatch):
+    monkeypatch.setenv("_QAD_COMPLETE", f"source_{shell}")
+    said = in_process().stdout
+    assert "_QAD_COMPLETE=complete_" + shell in said and "qad" in said
+
+
+#: Commands whose answer a script reads, and what to type; {} is a folder with samples and models.
+JSON = [
+    "detectors", "data formats", "data get", "data info qcd.h5", "data validate qcd.h5 top.h5 -o page.html",
+    "data export qcd.h5 --format parquet -o a.parquet", "data import auto qcd.h5 -o b.h5",
+    "data vary qcd.h5 --what jet-energy-scale -p shift=0.05", "simulate processes jets", "fit pca qcd.h5 -o m",
+    "score model top.h5 -o s.csv", "diagnose circuit qcd.h5 --events 20", "benchmark mine.yaml", "cite quick", "cite flow",
+    "hardware submit circuit --data top.h5 --backend fake_manila --events 2 --shots 10 --dry-run", "doctor",
+]
+
+
+@pytest.mark.parametrize("typed", JSON)
+def test_json_stands_alone(typed, jets, in_process, monkeypatch):
+    monkeypatch.chdir(jets)
+    if "parquet" in typed:
+        pytest.importorskip("pyarrow")
+    if "hardware" in typed:
+        pytest.importorskip("qiskit_ibm_runtime")
+    if "import" in typed:
+        assert in_process(*"data export qcd.h5 --format parquet -o a.parquet".split()).returncode in (0, None)
+        typed = typed.replace("qcd.h5", "a.parquet")
+    save(pipeline.fit("pca", toy_jets(60, 1)), "model")
+    if "circuit" in typed:
+        chain = [representations.get("constituents", n_particles=3)]
+        save(pipeline.fit("quantum-autoencoder", toy_jets(60, 1), chain, latent=1, epochs=2), "circuit")
+    (jets / "mine.yaml").write_text(STUDY)
+    done = in_process(*typed.split(), "--json")
+    assert not done.returncode, done.stderr
+    assert json.loads(done.stdout), typed
+
+
+def test_json_is_offered_wherever_a_script_would_read():
+    without = {words for words, command in LEAVES.items() if not any("--json" in p.opts for p in command.params)}
+    assert without <= {("report",), ("circuit",), ("data", "show")}
+
+
+STUDY = """name: mine
+title: mine
+samples:
+  qcd: {file: qcd.h5}
+  top: {file: top.h5}
+split: {train: 60, test: 30}
+train: [qcd]
+representations:
+  observables: {steps: [{use: substructure}, {use: standardise}]}
+detectors:
+  - {use: mahalanobis}
+seeds: [0]
+"""
+
+
+@pytest.mark.parametrize(("typed", "code"), [("detectors", 0), ("benchmark broken.yaml", 1), ("fit pca none.h5 -o m", 2),
+                                             ("fit pca", 2), ("", 2), ("simulate jets --process qcd -n 5 -o a.h5", 3)])
+def test_exit_codes_mean_something(typed, code, jets, in_process, monkeypatch):
+    monkeypatch.chdir(jets)
+    monkeypatch.setitem(sys.modules, "pythia8mc", None)
+    (jets / "broken.py").write_text("from qad.detector import Detector\n\n\nclass Broken(Detector):\n"
+                                    "    def _fit(self, X, validation):\n        raise RuntimeError('no')\n")
+    (jets / "broken.yaml").write_text(STUDY.replace("{use: mahalanobis}", "{use: mahalanobis}\n  - {use: 'broken:Broken'}"))
+    monkeypatch.syspath_prepend(str(jets))
+    assert (in_process(*typed.split()).returncode or 0) == code
+
+
+@pytest.mark.parametrize("typed", ["detectors", "fit pca qcd.h5 -o m"])
+def test_an_interruption_is_130(typed, jets, in_process, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(jets)
+    monkeypatch.setattr("qad.detector.names", interrupted)
+    monkeypatch.setattr("qad.pipeline.fit", interrupted)
+    assert in_process(*typed.split()).returncode == 130
+
+
+def test_another_packages_broken_detector_hides_no_other(in_process, monkeypatch):
+    """One that raises, and one that is no detector."""
+    from importlib.metadata import EntryPoint
+
+    from qad import registry
+
+    table = registry._table(registry.DETECTORS)
+    for name, value in {"raises": "this.that:Other", "nothing": "json:dumps"}.items():
+        monkeypatch.setitem(table, name, EntryPoint(name, value, registry.DETECTORS))
+    monkeypatch.setitem(sys.modules, "this.that", None)
+    rows = {row["name"]: row for row in json.loads(in_process("detectors", "--json").stdout)}
+    assert rows["raises"]["kind"] == rows["nothing"]["kind"] == "broken" and "fails" in rows["raises"]["summary"]
+    assert rows["pca"]["kind"] == "control"
 
 
 def test_data_info(jets):
@@ -225,11 +410,6 @@ def test_a_missing_extra_names_the_line_to_type(tmp_path):
     (tmp_path / "pythia8mc.py").write_text("raise ModuleNotFoundError(name='pythia8mc')")
     done = qad("simulate", "jets", "--process", "qcd", "-n", "5", "-o", tmp_path / "a.h5", env={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 3 and "pip install 'qad-hep[simulation]'" in done.stderr
-
-
-def test_doctor():
-    done = qad("doctor")
-    assert done.returncode == 0 and "torch" in done.stdout
 
 
 @pytest.mark.filterwarnings("always::qad.errors.NotConvergedWarning")
