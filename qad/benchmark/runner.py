@@ -269,7 +269,7 @@ def _fit(model: Detector, cell: Cell, inputs: Inputs, arrays: Arrays, few: tuple
 def _learned(steps: list[representations.Representation]) -> list[dict[str, Any]]:
     """Where the learned steps of a chain stand in the folder of runs, what they cost, and how well they learned."""
     return [{"step": type(step).__name__, "folder": step.folder_, "seconds": step.seconds_,
-             "parameters": getattr(step, "parameters_", None),
+             "parameters": getattr(step, "parameters_", None), "told": step.told and getattr(step, "epochs", 1) > 0,
              **{k: v for k, v in getattr(step, "diagnostics_", {}).items() if k != "history"}}
             for step in steps if getattr(step, "folder_", None)]
 

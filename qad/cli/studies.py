@@ -11,6 +11,7 @@ import typer
 
 from qad.cli import complete
 from qad.cli.screen import CORES, AsJson, Workers, fail, progress, resumable, row
+from qad.errors import did_you_mean
 
 
 class _Screen:
@@ -78,54 +79,96 @@ def benchmark(
         raise typer.Exit(1)
 
 
-def _verdict(runs: Path) -> dict[str, Any]:
+def _verdict(runs: Path, data: Path | None = None) -> dict[str, Any]:
     from qad.report import write_report
 
-    path, verdict = write_report(runs)
+    path, verdict = write_report(runs, data)
     return {"report": str(path.resolve()), "headline": verdict.headline, "sentences": verdict.sentences}
 
 
-def _report(runs: Path) -> None:
+def _report(runs: Path, data: Path | None = None) -> None:
     from qad.report import write_report
 
-    path, verdict = write_report(runs)
+    path, verdict = write_report(runs, data)
     print(verdict.headline)
     for sentence in verdict.sentences:
         print(f"  {sentence}")
     print(path.resolve())
 
 
+FORMATS = ("html", "markdown", "latex", "pdf", "record")
+
+
 def report(
     runs: Annotated[Path, typer.Argument(help="Folder of a study's runs, such as runs/quick.")],
-    form: Annotated[str, typer.Option("--format", help="html; markdown: one table on the screen, for a page of documents; "
+    form: Annotated[str, typer.Option("--format", help="html: the page; markdown, latex: one table; pdf: figures for a paper; "
                                                        "record: JSON from which pages are made.")] = "html",
-    metric: Annotated[str, typer.Option(help="With markdown: auc, rejection_03, rejection_05 or max_sic.")] = "auc",
-    train: Annotated[str | None, typer.Option(help="With markdown: one background only. [default: all]",
+    metric: Annotated[str, typer.Option(help="With markdown and latex: auc, rejection_03, rejection_05 or max_sic.")] = "auc",
+    train: Annotated[str | None, typer.Option(help="With markdown and latex: one background only. [default: all]",
                                               show_default=False)] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="With record: the file. [default: on the screen]",
-                                             show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="With pdf: the folder. [default: RUNS/figures] With record "
+                                             "and latex: the file. [default: on the screen]", show_default=False)] = None,
+    data_folder: Annotated[Path | None, typer.Option("--data", help="Folder of the samples, for event displays, if they are no "
+                                                     "longer where the study had them.", show_default=False)] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Show the page at an address of this computer and refresh it while the "
+                                                        "study runs; Ctrl-C ends it.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="With --serve; 0 takes any that is free.")] = 8765,
+    as_json: AsJson = False,
 ) -> None:
-    """Write report.html and results.csv from runs; or print a table. Metrics are recomputed from raw scores.
+    """Write report.html and results.csv from runs; or figures, or a table. Metrics are recomputed from raw scores.
 
     Example:  qad report runs/quick
 
-    Example:  qad report runs/quick --format markdown --metric rejection_03
+    Example:  qad report runs/quick --serve
+
+    Example:  qad report runs/quick --format pdf -o figures
+
+    Example:  qad report runs/quick --format latex --metric rejection_03 -o table.tex
+
+    Example:  qad report runs/quick --format markdown
 
     Example:  qad report runs/quick --format record -o quick.json
     """
-    if out is not None and form != "record":
-        fail("-o goes with --format record; the page stands in the folder of the runs, a table on the screen")
-    if form == "markdown":
-        from qad.report import as_markdown
+    if form not in FORMATS:
+        fail(did_you_mean(form, FORMATS, "format"))
+    if (metric != "auc" or train is not None) and form not in ("markdown", "latex"):
+        fail("--metric and --train go with --format markdown and latex; the others show every metric and background")
+    if out is not None and form in ("html", "markdown"):
+        fail("-o goes with --format pdf, latex and record; the page stands in the folder of the runs, markdown on the screen")
+    if form != "html" and (serve or as_json or data_folder is not None):
+        fail("--serve, --json and --data go with the page; leave --format out")
+    if serve:
+        _serve(runs, port, data_folder)
+    elif form == "html":
+        if as_json:
+            print(json.dumps(_verdict(runs, data_folder)))
+        else:
+            _report(runs, data_folder)
+    elif form == "pdf":
+        from qad.report.paper import write_figures
 
-        print(as_markdown(runs, metric, train))
-    elif form not in ("html", "record"):
-        fail(f"expected --format html, markdown or record; got {form}")
-    elif metric != "auc" or train is not None:
-        fail("--metric and --train go with --format markdown; the others show every metric and background")
+        for path in write_figures(runs, out or runs / "figures"):
+            print(path)
     elif form == "record":
         from qad.report.record import as_record, as_text, write_record
 
         print(as_text(as_record(runs)), end="") if out is None else print(write_record(runs, out))
     else:
-        _report(runs)
+        from qad.persistence import atomic_write
+        from qad.report import as_latex, as_markdown
+
+        text = (as_latex if form == "latex" else as_markdown)(runs, metric, train)
+        if out is None:
+            print(text)
+        else:
+            atomic_write(out, f"{text}\n")
+            print(out)
+
+
+def _serve(runs: Path, port: int, data: Path | None) -> None:
+    from qad.report.live import serve
+
+    try:
+        serve(runs, port, data, ready=lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
+    except KeyboardInterrupt:
+        print("\nqad: the server has ended", file=sys.stderr)

@@ -113,7 +113,7 @@ def picture_of(sample: Sample | str | Path, index: int) -> Jet | Event | Feature
             raise InputError(f"{where} holds neither particles nor features: there is nothing to draw")
         first = sample[:REFERENCE] if isinstance(sample, Sample) else read(sample, 0, REFERENCE)
         return _features(one, first.features, where)
-    return _objects(one, where) if "slots" in one.meta else _jet(one, where)
+    return objects_of(one, where) if "slots" in one.meta else _jet(one, where)
 
 
 def _event(sample: Sample | str | Path, index: int) -> tuple[Sample, str]:
@@ -131,7 +131,8 @@ def _event(sample: Sample | str | Path, index: int) -> tuple[Sample, str]:
     return found, f"event {index} of {name}"
 
 
-def _setting(sample: Sample, name: str) -> float | None:
+def setting(sample: Sample, name: str) -> float | None:
+    """A number of the selection that the sample was made with, such as the jets' ``radius``; None where it does not say."""
     selection = sample.meta.get("selection")
     value = selection.get(name) if isinstance(selection, dict) else None
     return float(value) if isinstance(value, int | float) and value > 0 else None
@@ -181,7 +182,7 @@ def _jet(one: Sample, where: str) -> Jet:
     momentum = cartesian(particles).sum(1)
     pt, mass = float(np.hypot(*momentum[0, :2])), float(invariant_mass(momentum)[0])
     eta = float(eta_phi(momentum)[0][0])
-    radius = _setting(one, "radius") or RADIUS
+    radius = setting(one, "radius") or RADIUS
     share, dy, dphi = (x[0, :k] for x in centred(particles))
     lund = declusterings(particles)
     points, primary = lund.values[0, :, :2], lund.primary[0]
@@ -194,7 +195,7 @@ def _jet(one: Sample, where: str) -> Jet:
     )
 
 
-def _objects(one: Sample, where: str) -> Event:
+def objects_of(one: Sample, where: str) -> Event:
     """Objects of an event by the names of their slots; slots j1 …, j2 … that are repeated hold the particles of one jet."""
     slots = [str(s) for s in one.meta["slots"]]
     particles, present = one.particles[0].astype(np.float64), one.present[0]
@@ -215,7 +216,7 @@ def _objects(one: Sample, where: str) -> Event:
             items.append(Item(label, group, *particles[i].tolist()))
     scalar = sum(item.pt for item in items if item.group != "met")
     title = f"{_process(one)}{where}:  {len(items)} objects,  scalar sum of pT {scalar:.0f} GeV"
-    return Event(title=title, notes=_notes(one), items=tuple(items), radius=_setting(one, "radius") or 1.0)
+    return Event(title=title, notes=_notes(one), items=tuple(items), radius=setting(one, "radius") or 1.0)
 
 
 def _features(one: Sample, reference: np.ndarray, where: str) -> Features:

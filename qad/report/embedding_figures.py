@@ -64,8 +64,8 @@ def rotation_curves(found: Sequence[Embedding]) -> go.Figure | None:
     figure.update_xaxes(title={"text": "turned by [°]", "standoff": 4}, range=[0, 360], dtick=90, **AXIS)
     figure.update_yaxes(range=[low - 0.04 * (1 - low), 1 + 0.02 * (1 - low)], **AXIS)
     figure.update_yaxes(title="s(z, z′)", col=1)
-    figure.update_layout(**{**LAYOUT, "height": 380 + 10 * len(found), "margin": {"l": 60, "r": 10, "t": 30, "b": 10}})
-    figure.update_layout(legend_y=-0.2)
+    figure.update_layout(**{**LAYOUT, "height": 380 + 10 * len(found), "margin": {"l": 60, "r": 10, "t": 30, "b": 10},
+                            "legend": {**ABOVE, "y": -0.17, "yanchor": "top"}})
     return figure
 
 
@@ -82,7 +82,7 @@ def neighbours(found: Embedding, processes: Sequence[str]) -> go.Figure | None:
         figure.add_scatter(x=xy[:, 0].round(2), y=xy[:, 1].round(2), name=process, mode="markers",
                            marker={"color": colour, "symbol": symbol, "size": 6, "opacity": 0.65},
                            hovertemplate="%{fullData.name}<extra></extra>")
-    bare = {**AXIS, "showgrid": False, "showticklabels": False, "mirror": True}
+    bare = {**AXIS, "showgrid": False, "showticklabels": False, "ticks": "", "mirror": True}
     figure.update_layout(**{**LAYOUT, "height": 360, "margin": {"l": 10, "r": 10, "t": 30, "b": 10},
                             "legend": {**ABOVE, "y": 1.01}})
     figure.update_xaxes(**bare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,13 +30,28 @@ WIDEST = 8
 Row = dict[tuple[str, str], Summary]
 
 
-def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None) -> str:
-    """The table of a study's ``metric``, the verdict's headline and the commands that made them.
+@dataclass(frozen=True)
+class Part:
+    """One table: heads, and per row its kind and cells; heads beginning with "detector" or equal to "kind" hold words."""
 
-    Rows by kind, then the best worst direction first. ``train`` shows one background; "worst" is always over all directions.
-    Error² = variance of the mean over the seeds in bootstrap replicas of the test events + variance over the seeds / their
-    number. Raises :class:`InputError`.
-    """
+    heads: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tables of a study's metric, with what is said about them."""
+
+    name: str
+    study: str  # the command that ran it
+    options: str  # of the command that made the tables
+    caption: str
+    headline: str
+    parts: list[Part]
+
+
+def comparison(runs: str | Path, metric: str = "auc", train: str | None = None) -> Comparison:
+    """What :func:`as_markdown` and :func:`qad.report.latex.as_latex` show; arguments and errors as there."""
     if metric not in TITLES:
         raise InputError(did_you_mean(metric, TITLES, "metric"))
     record, rows, missing = read_rows(runs)
@@ -53,14 +69,27 @@ def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None)
         table.setdefault((s.detector, s.representation), {})[s.train, s.signal] = s
     ordered = sorted(table.values(), key=lambda row: _order(row, metric, pairs))
     drawn = Replicas(DRAWS)
-    lines = [_caption(summaries, metric), ""]
-    for shown in parts:
-        lines += [*_table(ordered, metric, shown, pairs, drawn), ""]
     options = ["" if metric == "auc" else f" --metric {metric}", "" if train is None else f" --train {train}"]
     name = record["study"]["name"]
-    lines += [judge(summaries, missing).headline, "",
-              f"Made by `qad benchmark {name if name in studies() else f'{name}.yaml'}` and "
-              f"`qad report {runs} --format markdown{''.join(options)}`."]
+    return Comparison(name, f"qad benchmark {name if name in studies() else f'{name}.yaml'}", "".join(options),
+                      _caption(summaries, metric), judge(summaries, missing).headline,
+                      [_table(ordered, metric, shown, pairs, drawn) for shown in parts])
+
+
+def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None) -> str:
+    """The table of a study's ``metric``, the verdict's headline and the commands that made them.
+
+    Rows by kind, then the best worst direction first. ``train`` shows one background; "worst" is always over all directions.
+    Error² = variance of the mean over the seeds in bootstrap replicas of the test events + variance over the seeds / their
+    number. Raises :class:`InputError`.
+    """
+    found = comparison(runs, metric, train)
+    lines = [found.caption, ""]
+    for part in found.parts:
+        rule = ["---", *("---" if h == "kind" else "---:" for h in part.heads[1:])]
+        lines += [_line(part.heads), _line(rule), *(_line(cells) for _, cells in part.rows), ""]
+    lines += [found.headline, "",
+              f"Made by `{found.study}` and `qad report {runs} --format markdown{found.options}`."]
     return "\n".join(lines)
 
 
@@ -112,11 +141,10 @@ def _value(summary: Summary, metric: str) -> tuple[str, int]:
 
 
 def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], pairs: Sequence[tuple[str, str]],
-           drawn: Replicas) -> list[str]:
+           drawn: Replicas) -> Part:
     worst = "worst" if len(shown) == len(pairs) else f"worst of all {len(pairs)}"
-    heads = [*(f"{a} → {b}" for a, b in shown), worst, "kind", "parameters", "fit seconds", "events/s"]
-    lines = [_line(["detector (representation)", *heads]),
-             _line(["---", *("---" if h == "kind" else "---:" for h in heads)])]
+    part = Part(["detector (representation)", *(f"{a} → {b}" for a, b in shown), worst, "kind", "parameters", "fit seconds",
+                 "events/s"], [])
     for row in rows:
         here = [row[p] for p in shown if p in row]
         if not here:
@@ -132,13 +160,13 @@ def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], p
         sizes = sorted({c["parameters"] for c in cost if c.get("parameters") is not None})
         said = mark(r.run for s in here for r in s.rows)
         called = f"{here[0].name} [{said}]" if said else here[0].name
-        lines.append(_line([
+        part.rows.append((here[0].kind, [
             called, *cells, "–" if least is None else _value(least, metric)[0], here[0].kind,
             "–".join(f"{n:,}" for n in dict.fromkeys((sizes[0], sizes[-1]))) if sizes else "–",
             f"{sum(c['fit_seconds'] for c in cost) / len(cost):.2f}",
             f"{float(f'{speed:.3g}'):,.0f}",
         ]))
-    return lines
+    return part
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+
+from qad.report.environment import environment
 
 if TYPE_CHECKING:
     from qad.report.comparison import Comparison, Observable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MOST_PICTURES = 60
 #: Okabe and Ito's blue and vermilion, told apart by everyone; grey that is read on white and on black.
 A, B, GREY = "#0072b2", "#d55e00", "#808080"
+#: What the page's style sheet calls these colours.
+PAGE = {A: "--a", B: "--b", GREY: "--dim"}
 
 
 def overlay(o: Observable) -> Figure:
@@ -81,7 +84,10 @@ def _svg(figure: Figure, name: str) -> Markup:
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     drawing = text.getvalue()[text.getvalue().index("<svg"):]
-    return Markup(re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", drawing))  # no two elements of a page may share a name
+    drawing = re.sub(r' id="[A-Za-z0-9.]+_\d+"', "", drawing)  # no two elements of a page may share a name
+    for colour, variable in PAGE.items():  # light or dark is the page's choice
+        drawing = drawing.replace(colour, f"var({variable})")
+    return Markup(drawing)
 
 
 def _p(value: float) -> str:
@@ -92,8 +98,6 @@ def _p(value: float) -> str:
 
 def page(found: Comparison) -> str:
     """The page as text: no script, font or picture comes from elsewhere."""
-    environment = Environment(loader=PackageLoader("qad.report"), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
     differing = {o.name for o in found.differing} if not found.identical else set()
     rows = [{
         "name": o.name, "unit": o.unit, "differs": o.name in differing, "p": _p(o.p_value), "n": o.n,
@@ -106,5 +110,5 @@ def page(found: Comparison) -> str:
     record = found.as_dict()
     for o in record["observables"]:
         del o["histogram"]
-    return environment.get_template("comparison.html").render(found=found, rows=rows, a=found.a, b=found.b,
+    return environment().get_template("comparison.html").render(found=found, rows=rows, a=found.a, b=found.b,
                                                               record=json.dumps(record, indent=1, ensure_ascii=False))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from qad.benchmark.runs import Run, read_runs, read_study_record
+from qad.detector import LABELLED
 from qad.errors import InputError
 from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, roc, tpr_at_fpr
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
@@ -83,6 +84,11 @@ class Summary:
         return [r.run.seed for r in self.rows]
 
     @property
+    def seconds(self) -> float:
+        """Mean training time over the seeds [s]."""
+        return sum(r.values["fit_seconds"] for r in self.rows) / len(self.rows)
+
+    @property
     def least_rejection(self) -> float:
         """What is known of a rejection that is NaN: fewer than ten background events are left, so it is larger than this."""
         return self.rows[0].curve.n_background[-1] / math.ceil(FEWEST_BACKGROUND * copies_of(self.rows[0].run))
@@ -94,6 +100,19 @@ class Summary:
         if not common or {r.values["fingerprint"] for r in (*self.rows, *other.rows)} != {self.rows[0].values["fingerprint"]}:
             return Difference(float(self.auc.mean() - other.auc.mean()), float("nan"))
         return paired_difference(self.auc[mine], other.auc[theirs], self.boot[mine], other.boot[theirs])
+
+
+def pareto(summaries: Sequence[Summary]) -> list[Summary]:
+    """Those with a larger mean AUC than everything that trains as fast or faster, fastest first.
+
+    None that is told labels, and none that does no better than chance.
+    """
+    found: list[Summary] = []
+    asked = [s for s in summaries if s.kind not in LABELLED and s.mean["auc"] > 0.5]
+    for s in sorted(asked, key=lambda s: (s.seconds, -s.mean["auc"])):
+        if not found or s.mean["auc"] > found[-1].mean["auc"]:
+            found.append(s)
+    return found
 
 
 def read_rows(runs: str | Path) -> tuple[dict[str, Any], list[Row], int]:
@@ -201,8 +220,12 @@ class Replicas:
         return self._weights[process, n]
 
 
-def summarise(rows: Sequence[Row]) -> list[Summary]:
-    """Group rows over seeds, in the order of first appearance; bootstrap replicas are shared within a background."""
+def summarise(rows: Sequence[Row], memory: dict[Any, Any] | None = None) -> list[Summary]:
+    """Group rows over seeds, in the order of first appearance; bootstrap replicas are shared within a background.
+
+    ``memory`` keeps the replicas of each run for whoever summarises the same runs again.
+    """
+    memory = {} if memory is None else memory
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         v = row.values
@@ -213,7 +236,10 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
         boot = []
         for row in group:
             b, s = row.run.scores[train], row.run.scores[signal]
-            boot.append(bootstrap_auc(b, s, drawn(row.run, train), drawn(row.run, signal)))
+            key = ("replicas", row.run.path, row.run.record.get("finished"), signal)
+            if row.run.path is None or key not in memory:
+                memory[key] = bootstrap_auc(b, s, drawn(row.run, train), drawn(row.run, signal))
+            boot.append(memory[key])
         replicas = np.array(boot)
         table = {m: np.array([r.values[m] for r in group], dtype=np.float64) for m in METRICS}
         summaries.append(Summary(

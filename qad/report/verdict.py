@@ -107,7 +107,7 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
         more = f". {len(won)} detectors are: {_list([s.called for s in won])}" if len(won) > 1 else ""
         out = [f"{what}: ahead of every control is {compared}{more}."]
     elif d.value > 0:
-        out = [f"{what}: none is significantly ahead of every control; the best is {compared}."]
+        out = [f"{what}: none is significantly ahead of every control; the best is {compared}{_unbeaten(best, controls, d)}."]
     else:
         out = [f"{what}: none beats every control; the best is {compared}."]
     quantum = [s for s in candidates if s.kind == "quantum"]
@@ -119,6 +119,15 @@ def _direction(what: str, here: list[Summary], winners: set[str]) -> list[str]:
         out.append(f"{what}: the best quantum detector, {q.called}, is {word} the best classical detector or control, "
                    f"{c.called}: AUC {q.mean['auc']:.4f} against {c.mean['auc']:.4f}, {_told(d)}.")
     return out
+
+
+def _unbeaten(best: Summary, controls: Sequence[Summary], d: Difference) -> str:
+    """Which control stands in the way of one that is ahead of the best control: one whose seeds scatter."""
+    left = [c for c in controls if not best.minus(c).z > NEEDED]
+    if not (d.z > NEEDED and left):
+        return ""
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"; but {left[0].called}{more}, whose seeds scatter, cannot be said to be beaten: {_told(best.minus(left[0]))}"
 
 
 def _inverted(summaries: Sequence[Summary]) -> list[str]:

@@ -15,7 +15,6 @@ from qad.report.convergence import HEADS, curves_of, energy_models, mark, proble
 from qad.report.figures import training_curves
 from qad.report.tables import rows_of, summarise
 from qad.report.verdict import judge
-from tests.benchmark.conftest import finished, toy_files, write_study  # noqa: F401
 from tests.report.test_markdown import cells
 from tests.report.test_report import BOTH, KINDS, invented
 
@@ -139,7 +138,7 @@ def test_without_notes_the_loss_is_drawn_and_without_epochs_nothing():
 
 
 @pytest.fixture
-def doubtful(finished, tmp_path):  # noqa: F811
+def doubtful(finished, tmp_path):
     """The toy study whose dense autoencoder is an energy model that did not converge with seed 1 on QCD."""
     shutil.copytree(finished, tmp_path / "runs")
     for path in (tmp_path / "runs").glob("*/*/dense-autoencoder/*/run.json"):
@@ -154,10 +153,10 @@ def test_the_page_says_it_wherever_the_detector_stands(doubtful):
     assert "Did the energy models converge?" in page and "<b>1 of 4</b> trainings of energy models did not converge" in page
     section = page[page.index('id="convergence"'):page.index('id="provenance"')]
     assert "<b>dense-autoencoder (substructure)</b>, seed 1: &lt;b&gt;stuck&lt;/b&gt;." in section and "<b>stuck" not in page
-    assert section.count('<div class="curves">') == 2 and '<details class="epochs" open>' in section
+    assert section.count('<div class="plot">') == 2 and '<details class="fold epochs" open>' in section
     figures = re.findall(r'<script type="application/json">(.*?)</script>', section, re.S)
     assert [len(json.loads(f)["data"]) for f in figures] == [14, 14]  # two seeds
-    rows = re.findall(r"<td>dense-autoencoder(.*?)</td>", page[:page.index('id="convergence"')])
+    rows = re.findall(r'<span class="who">dense-autoencoder.*?</span></span>(.*?)</td>', page[:page.index('id="convergence"')])
     said = [re.sub("<.*?>", "", r).strip() for r in rows]
     assert said == ["not converged: 1 of 2 seeds on qcd", "not converged: 1 of 2 seeds", ""]
 
@@ -167,12 +166,12 @@ def test_many_trainings_are_folded_away(doubtful):
         record = json.loads(path.read_text())
         record["diagnostics"] = noted()
         path.write_text(json.dumps(record))
-    assert '<details class="epochs">' in write_report(doubtful)[0].read_text()
+    assert '<details class="fold epochs">' in write_report(doubtful)[0].read_text()
 
 
-def test_a_study_without_energy_models_has_no_such_section(finished):  # noqa: F811
-    page = write_report(finished)[0].read_text().partition("</head>")[2]
-    assert "converge" not in page and 'class="mark"' not in page
+def test_a_study_without_energy_models_has_no_such_section(finished):
+    page = write_report(finished)[0].read_text().partition("</head>")[2].partition('id="bright"')[0]
+    assert "converge" not in page and 'class="mark' not in page
 
 
 def test_the_markdown_table_and_the_csv_say_it(doubtful):

@@ -16,7 +16,6 @@ from qad.report import write_report
 from qad.report.embedding_figures import COLOURS, losses, neighbours, rotation_curves
 from qad.report.embeddings import HEADS, Training, embeddings, table_of
 from qad.report.tables import rows_of, summarise
-from tests.benchmark.conftest import finished, toy_files, write_study  # noqa: F401
 from tests.conftest import PROJECT
 from tests.report.test_report import BOTH, KINDS, invented
 
@@ -25,7 +24,7 @@ STILL = {**STEP, "positives": ["collinear", "soft"]}
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory, write_study):  # noqa: F811
+def embedded(tmp_path_factory, write_study):
     """Turned and not, both from the mixture, a training per seed; and one from background that two representations share."""
     mixed = {"learns_from": ["qcd", "top"], "seeded": True}
     study = load_study(write_study(
@@ -199,18 +198,18 @@ def test_half_a_portrait_is_drawn():
 
 
 def section(page):
-    return page[page.index('<h2 id="embeddings">'):page.index('<details><summary>What the words mean')]
+    return page[page.index('id="embeddings"'):page.index('id="provenance"')]
 
 
 def test_the_page_has_a_section(embedded):
     page = write_report(embedded)[0].read_text()
-    assert '<a href="#embeddings">' in page
+    assert '<a href="#embeddings"' in page
     here = section(page)
     assert "Labels only colour the picture" in here and here.count("<tr>") == 4
     figures = [json.loads(f) for f in re.findall(r'<script type="application/json">(.*?)</script>', here, re.S)]
     assert [len(f["data"]) for f in figures] == [18, 2, 2, 2, 10]  # rotation, neighbours, losses of five trainings
-    assert here.count('<div class="plot">') == 4 and here.count('<div class="curves">') == 1
-    assert '<details class="embeddings" open>' in here
+    assert here.count('<div class="plot">') == 5
+    assert '<details class="fold embeddings" open>' in here
 
 
 def test_many_are_folded_and_text_cannot_become_markup(embedded, tmp_path):
@@ -226,19 +225,21 @@ def test_many_are_folded_and_text_cannot_become_markup(embedded, tmp_path):
         record["representation"] |= {"name": f"<b>{i}</b>", "learned": [{**note, "folder": other, "step": "</script>"}]}
         path.write_text(json.dumps(record))
     here = section(write_report(tmp_path / "runs")[0].read_text())
-    n = here.count('<td>&lt;b&gt;')
-    assert n > 3 and "<b>1" not in here and "<td></script>" not in here
+    n = here.count('<td class="l">&lt;b&gt;')
+    assert n > 3 and "<b>1" not in here and "</script></td>" not in here
     # the first has no portrait
-    assert here.count('<div class="plot">') == 1 + 3 and f"<summary>{n + 2 - 1 - 3} more</summary>" in here
-    assert '<details class="embeddings" open>' not in here
+    assert here.partition("<details")[0].count('<div class="plot">') == 1 + 3
+    assert f"<summary>{n + 2 - 1 - 3} more</summary>" in here
+    assert '<details class="fold embeddings" open>' not in here
 
 
-def test_a_study_that_learned_nothing_has_no_such_section(finished):  # noqa: F811
-    assert "embedding" not in write_report(finished)[0].read_text().partition("</head>")[2]
+def test_a_study_that_learned_nothing_has_no_such_section(finished):
+    page = write_report(finished)[0].read_text().partition("</head>")[2]
+    assert "embedding" not in page.partition('id="bright"')[0].lower()
 
 
 def test_the_picture_for_documents(embedded, tmp_path):
-    spec = importlib.util.spec_from_file_location("embeddings_picture", PROJECT / "docs" / "embeddings.py")
+    spec = importlib.util.spec_from_file_location("embeddings_picture", PROJECT / "docs" / "scripts" / "embeddings.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     figure = script.draw(list(of(embedded).values()), ["qcd", "top"])

@@ -10,7 +10,6 @@ from qad.metrics import auc, rejection, roc
 from qad.report import as_markdown, write_report
 from qad.report.markdown import error
 from qad.report.tables import Replicas, read_rows, rows_of, summarise
-from tests.benchmark.conftest import finished, toy_files, write_study  # noqa: F401
 from tests.report.test_report import BOTH, KINDS, invented
 from tests.test_cli import qad
 
@@ -28,7 +27,7 @@ def cells(text):
     return tables
 
 
-def test_the_table_says_what_the_runs_say(finished):  # noqa: F811
+def test_the_table_says_what_the_runs_say(finished):
     text = as_markdown(finished)
     [(heads, rows)] = cells(text)
     assert heads == ["detector (representation)", "qcd → top", "top → qcd", "worst", "kind", "parameters", "fit seconds",
@@ -53,7 +52,7 @@ def test_the_table_says_what_the_runs_say(finished):  # noqa: F811
     assert f"`qad benchmark toys.yaml` and `qad report {finished} --format markdown`" in text
 
 
-def test_one_background_still_shows_the_worst_of_all(finished):  # noqa: F811
+def test_one_background_still_shows_the_worst_of_all(finished):
     _, whole = cells(as_markdown(finished))[0]
     [(heads, rows)] = cells(as_markdown(finished, train="top"))
     assert heads[1:3] == ["top → qcd", "worst of all 2"]
@@ -62,7 +61,7 @@ def test_one_background_still_shows_the_worst_of_all(finished):  # noqa: F811
 
 
 @pytest.mark.parametrize("metric", ["rejection_03", "rejection_05", "max_sic"])
-def test_other_metrics(finished, metric):  # noqa: F811
+def test_other_metrics(finished, metric):
     text = as_markdown(finished, metric)
     [(_, rows)] = cells(text)
     summaries = {(s.name, f"{s.train} → {s.signal}"): s for s in summarise(read_rows(finished)[1])}
@@ -100,7 +99,7 @@ def test_seeds_that_scatter_widen_the_error():
     assert error(noisy, "auc", Replicas()) > abs(a[0] - a[1]) / 2 > 5 * quiet
 
 
-def test_a_detector_that_lacks_a_direction_has_no_worst(finished, tmp_path):  # noqa: F811
+def test_a_detector_that_lacks_a_direction_has_no_worst(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "runs")
     for run in (tmp_path / "runs").glob("top/*/mahalanobis/*/run.json"):
         run.unlink()
@@ -110,7 +109,7 @@ def test_a_detector_that_lacks_a_direction_has_no_worst(finished, tmp_path):  # 
     assert "Undecided: 4 of the study's models are missing" in text
 
 
-def test_many_directions_are_a_table_per_background(finished, tmp_path):  # noqa: F811
+def test_many_directions_are_a_table_per_background(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "runs")
     for path in (tmp_path / "runs").glob("*/*/*/*/"):
         record = json.loads((path / "run.json").read_text())
@@ -134,14 +133,14 @@ def test_many_directions_are_a_table_per_background(finished, tmp_path):  # noqa
     assert [len(heads) for heads, _ in tables] == [10, 11] and all("worst of all 9" in heads for heads, _ in tables)
 
 
-def test_one_seed_is_said(finished, tmp_path):  # noqa: F811
+def test_one_seed_is_said(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "runs")
     for run in (tmp_path / "runs").glob("*/*/*/1-*/run.json"):
         run.unlink()
     assert as_markdown(tmp_path / "runs").startswith("AUC of one seed ± error of the test events; the spread")
 
 
-def test_mistakes_are_one_sentence(finished, tmp_path):  # noqa: F811
+def test_mistakes_are_one_sentence(finished, tmp_path):
     with pytest.raises(InputError, match="unknown background 'qdc'; did you mean 'qcd'"):
         as_markdown(finished, train="qdc")
     with pytest.raises(InputError, match="unknown metric 'aux'; did you mean 'auc'"):
@@ -150,10 +149,10 @@ def test_mistakes_are_one_sentence(finished, tmp_path):  # noqa: F811
         as_markdown(tmp_path)
 
 
-def test_on_the_command_line(finished):  # noqa: F811
+def test_on_the_command_line(finished):
     done = qad("report", finished, "--format", "markdown", "--train", "qcd")
     assert done.returncode == 0 and done.stdout == as_markdown(finished, train="qcd") + "\n"
-    for options, piece in ((("--format", "word"), "html, markdown or record"),
+    for options, piece in ((("--format", "word"), "Known: html, latex, markdown, pdf, record"),
                            (("--metric", "max_sic"), "go with --format markdown"),
                            (("--format", "markdown", "--train", "w"), "unknown background 'w'")):
         done = qad("report", finished, *options)

@@ -1,0 +1,85 @@
+"""The server of a running study: what it answers, and to whom."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from qad.errors import InputError
+from qad.report import live
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A watch of an empty folder and a function that asks its server."""
+    watch = live.Watch(tmp_path / "toys")
+    with live.server(watch, 0) as http:
+        watch.look()
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+
+        def ask(path="", host=None):
+            address = f"http://127.0.0.1:{http.server_address[1]}/{path}"
+            asked = urllib.request.Request(address, headers={"Host": host} if host else {})
+            with urllib.request.urlopen(asked) as answer:
+                return answer.read().decode()
+
+        yield watch, ask, http.server_address[1]
+        http.shutdown()
+
+
+def test_a_page_for_every_state_of_the_runs(served, finished):
+    watch, ask, _ = served
+    assert "Waiting for the first run" in ask() and "qad benchmark STUDY" in ask()
+    before = json.loads(ask("state"))
+    watch.look()
+    assert json.loads(ask("state")) == before  # nothing changed, nothing is made
+    shutil.copytree(finished, watch.root)
+    (watch.root / "study.json").rename(watch.root / "later.json")
+    watch.look()
+    assert "Waiting for the first run" in ask()
+    (watch.root / "later.json").rename(watch.root / "study.json")
+    watch.look()
+    state = json.loads(ask("state"))
+    assert state["version"] != before["version"] and "complete" in state["said"]
+    assert f'data-served="{state["version"]}"' in ask() and "Toy jets" in ask()
+    shutil.rmtree(next(watch.root.glob("qcd/*/mahalanobis")))
+    watch.look()
+    assert json.loads(ask("state"))["said"].startswith("2 models to come")
+    notes = json.loads((watch.root / "study.json").read_text())
+    (watch.root / "study.json").write_text("{")
+    watch.look()
+    assert "damaged" in ask()
+    (watch.root / "study.json").write_text(json.dumps(notes))
+
+
+def test_nobody_else_is_answered(served):
+    _, ask, _ = served
+    for path, host in (("../study.json", None), ("report.html", None), ("", "evil.example:80")):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            ask(path, host)
+
+
+def test_mistakes_are_one_sentence(served, tmp_path):
+    watch, _, port = served
+    with pytest.raises(InputError, match=rf"port {port} is in use; choose another:  qad report .* --port {port + 1}"):
+        live.server(watch, port)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file; expected the folder"):
+        live.serve(tmp_path / "file")
+
+
+def test_an_interruption_ends_it_with_one_line(tmp_path):
+    command = [sys.executable, "-m", "qad", "report", "--serve", str(tmp_path / "none"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().split()[0]
+        with urllib.request.urlopen(address) as answer:
+            assert "Waiting for the first run" in answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert said.strip() == "qad: the server has ended" and process.returncode == 0
