@@ -200,7 +200,8 @@ def diagnose(
     array: Any = next(iter_chunks(name))[:events]
     for step in steps:
         array = step.transform(array)
-    found = look(detector, array, events)
+    with progress("circuits") as bar:
+        found = look(detector, array, events, progress=row(bar, "diagnose"))
     print(json.dumps(found) if as_json else "\n".join(_diagnosis(found)))
 
 

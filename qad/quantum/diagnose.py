@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from qad.quantum.moments import through
 MOST_QUBITS_OF_MAGIC = 10
 
 
-def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws: int = 32, seed: int = 0) -> dict[str, Any]:
+def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws: int = 32, seed: int = 0,
+             progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Loss beside its ceiling, effective and dead weights, spectrum of ρ̄, gradient variance, entanglement, magic.
 
-    X       background events as the detector takes them; the first ``events`` are looked at
-    draws   random weights for each gradient variance
+    X         background events as the detector takes them; the first ``events`` are looked at
+    draws     random weights for each gradient variance, which takes most of the time
+    progress  told the variances done and to do
 
     Raises :class:`InputError` if ``model`` is no fitted quantum autoencoder or X does not suit it.
     """
@@ -58,7 +61,7 @@ def diagnose(model: QuantumAutoencoder, X: np.ndarray, events: int = 500, draws:
                      "entropy": float(spectrum.entropy)},
         "entanglement": {k: float(diagnostics.meyer_wallach(v).mean()) for k, v in after.items()},
         "magic": {k: float(diagnostics.magic(v).mean()) for k, v in after.items()} if n <= MOST_QUBITS_OF_MAGIC else {},
-        "gradient_variance": _variances(model, circuit, x, draws, seed),
+        "gradient_variance": _variances(model, circuit, x, draws, seed, progress or (lambda done, total: None)),
         "verdict": _verdict(loss, model),
     }
 
@@ -68,23 +71,30 @@ def _through(circuit: Circuit, weights: torch.Tensor, psi: torch.Tensor) -> torc
     return through(program, program.angles(weights), psi)
 
 
-def _variances(model: QuantumAutoencoder, circuit: Circuit, x: torch.Tensor, draws: int, seed: int) -> dict[str, Any]:
+def _variances(model: QuantumAutoencoder, circuit: Circuit, x: torch.Tensor, draws: int, seed: int,
+               progress: Callable[[int, int], None]) -> dict[str, Any]:
     """Over random weights, against qubits (the first particles or features of the same events) and against depth."""
     found: dict[str, Any] = {"qubits": {}, "layers": {}}
     encoding = encodings.get(model.encoding)
-    if isinstance(model.encoding, str) and model.shape is None and not model.train_encoding:
-        for k in range(2, circuit.n_qubits + 1):
-            columns = max((c for c in range(1, x.shape[1] + 1) if _qubits(encoding, c, x) == k), default=None)
-            if columns is not None:
-                found["qubits"][k] = _variance(model, circuit, x[:, :columns], k, model.layers, draws, seed)
+    by_qubits = isinstance(model.encoding, str) and model.shape is None and not model.train_encoding
+    sizes = range(2, circuit.n_qubits + 1) if by_qubits else range(0)
+    depths = (1, 2, 4, 8) if model.shape is None else ()
+    total = len(sizes) + len(depths)
+    progress(0, total)
+    for done, k in enumerate(sizes, 1):
+        columns = max((c for c in range(1, x.shape[1] + 1) if _qubits(encoding, c, x) == k), default=None)
+        if columns is not None:
+            found["qubits"][k] = _variance(model, circuit, x[:, :columns], k, model.layers, draws, seed)
+        progress(done, total)
     values = [v for v in found["qubits"].values() if v > 0]
     if len(values) > 1:
         found["slope_per_qubit"] = diagnostics.slope([k for k, v in found["qubits"].items() if v > 0], values)
-    for layers in (1, 2, 4, 8) if model.shape is None else ():
+    for done, layers in enumerate(depths, len(sizes) + 1):
         try:
             found["layers"][layers] = _variance(model, circuit, x, circuit.n_qubits, layers, draws, seed)
         except InputError:  # an ansatz of one layer
             break
+        progress(done, total)
     return found
 
 
