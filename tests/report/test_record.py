@@ -108,4 +108,4 @@ def test_on_the_command_line(finished, record, tmp_path):  # noqa: F811
     assert done.returncode == 0 and done.stdout.strip() == str(tmp_path / "toys.json")
     assert read_record(tmp_path / "toys.json") == record
     done = qad("report", finished, "-o", tmp_path / "report.html")
-    assert done.returncode == 2 and "-o goes with --format record" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "-o goes with --format" in done.stderr and done.stderr.count("\n") == 1
