@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,10 +62,15 @@ def _axes(path: Path, title: str) -> Iterator[Axes]:
         axes = figure.subplots()
         yield axes
         axes.set_title(title, fontsize=15, loc="right", parse_math=False)
+        fonts = logging.getLogger("fontTools")  # it speaks of the dates of fonts
+        before = fonts.level
+        fonts.setLevel(logging.ERROR)
         try:
             figure.savefig(path, metadata={"CreationDate": None})
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from None
+        finally:
+            fonts.setLevel(before)
 
 
 def _first(here: Sequence[Summary]) -> list[Summary]:
@@ -98,7 +104,7 @@ def _rejection(axes: Axes, here: list[Summary], lines: Mapping[str, dict[str, An
 def _sic(axes: Axes, here: list[Summary], lines: Mapping[str, dict[str, Any]]) -> None:
     _curves(axes, here, lines, figures.sic_points)
     axes.axhline(1, color="#999999", linestyle=":", linewidth=1)
-    axes.set(ylabel=r"SIC $= \varepsilon_s/\sqrt{\varepsilon_b}$")
+    axes.set(ylabel=r"SIC $= \varepsilon_s\,/\,\varepsilon_b^{1/2}$")
     axes.set_ylim(bottom=0)
 
 
@@ -112,9 +118,12 @@ def _cost(axes: Axes, here: list[Summary], lines: Mapping[str, dict[str, Any]]) 
             axes.errorbar(*figures.cost_points(mine), [s.sd["auc"] if s.sd["auc"] == s.sd["auc"] else 0.0 for s in mine],
                           fmt=MARKERS[kind], color=colour, markerfacecolor="none" if kind in OPEN else colour, markersize=8,
                           elinewidth=1, capsize=0, label=kind)
-    for s, a, b in zip(front, x, y, strict=True):
-        axes.annotate(s.name, (a, b), (6, 7), textcoords="offset points", fontsize=10, parse_math=False)
     axes.set(xlabel="training time [s]", ylabel="AUC", xscale="log")
+    left, right = axes.get_xlim()
+    for s, a, b in zip(front, x, y, strict=True):
+        side = "right" if a * a > left * right else "left"  # names stay inside
+        axes.annotate(s.name, (a, b), (6 if side == "left" else -6, 7), textcoords="offset points", ha=side, fontsize=10,
+                      parse_math=False)
     _legend(axes)
 
 

@@ -20,7 +20,7 @@ function figureOf(div) {
   }
   layout.hoverlabel = { ...layout.hoverlabel, bgcolor: bright() ? "#262b30" : "#ffffff", bordercolor: frame, font: { color: ink, size: 13 } };
   const width = div.clientWidth;
-  if (width && width < 420 && layout.height > 300) layout.height = 300;
+  if (width && width < 420) layout.height = Math.min(layout.height, innerWidth < 640 && layout.height < 300 ? 190 : 300);
   if (width && width < 420) layout.font.size = 12;
   return printing ? onPaper(div, figure) : figure;
 }
