@@ -1,5 +1,6 @@
 """The documentation site: ``python -m sphinx -b html -W --keep-going -n docs docs/_build``. Nothing is fetched."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -7,6 +8,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import qad  # noqa: E402
+
+for chatty in ("qiskit", "numexpr"):
+    logging.getLogger(chatty).setLevel("WARNING")
 
 project = "qad"
 author = copyright = "the qad developers"

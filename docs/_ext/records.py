@@ -159,6 +159,32 @@ def cost_figure(record, direction):
     return figure(drawn, "seconds of training, one model", "AUC", "x")
 
 
+def reversible(record):
+    """Directions whose reverse was tried too, each pair once."""
+    pairs = [(d["train"], d["signal"]) for d in record["directions"]]
+    return [d for d in record["directions"] if (d["signal"], d["train"]) in pairs
+            and pairs.index((d["train"], d["signal"])) < pairs.index((d["signal"], d["train"]))]
+
+
+def both_figure(record, direction):
+    """AUC in one direction against AUC in the other; below the dotted lines a detector calls the signal ordinary."""
+    drawn, (a, b) = go.Figure(), (direction["train"], direction["signal"])
+    for kind in reversed(KINDS):  # quantum ones above the others
+        points = [(cells[a, b][1]["mean"][0], cells[b, a][1]["mean"][0], " ".join([name[0], f"({name[1]})"]))
+                  for name, cells in cells_of(record).items()
+                  if (a, b) in cells and (b, a) in cells and cells[a, b][0]["kind"] == kind]
+        if points:
+            x, y, names = zip(*points, strict=True)
+            drawn.add_scatter(x=x, y=y, text=names, name=kind, mode="markers",
+                              marker={"color": COLOURS[kind][0], "size": 10, "symbol": SYMBOLS[kind]},
+                              hovertemplate=f"<b>%{{text}}</b><br>{a} → {b} %{{x:.3f}}, {b} → {a} %{{y:.3f}}<extra></extra>")
+    for line in ({"x0": 0.5, "x1": 0.5, "y0": 0, "y1": 1}, {"x0": 0, "x1": 1, "y0": 0.5, "y1": 0.5}):
+        drawn.add_shape(type="line", line={"dash": "dot", "color": "#999999", "width": 1}, **line)
+    drawn.update_xaxes(range=[-0.02, 1.02])
+    drawn.update_yaxes(range=[-0.02, 1.02])
+    return figure(drawn, f"AUC, {a} → {b}", f"AUC, {b} → {a}", None)
+
+
 class OfStudy(SphinxDirective):
     """What is common: the record named as the argument, and an error that says where it was looked for."""
 
@@ -240,12 +266,15 @@ class StudyStatus(SphinxDirective):
 
 
 class StudyFigure(OfStudy):
-    option_spec = {"directions": directives.unchanged, "of": lambda x: directives.choice(x, ("rejection", "cost"))}
+    option_spec = {"directions": directives.unchanged, "of": lambda x: directives.choice(x, tuple(FIGURES))}
 
     def run(self):
         record = self.record()
-        draw = cost_figure if self.options.get("of") == "cost" else rejection_figure
+        draw = FIGURES[self.options.get("of", "rejection")]
         return [nodes.raw("", draw(record, d), format="html") for d in self.chosen(record)]
+
+
+FIGURES = {"rejection": rejection_figure, "cost": cost_figure, "both": both_figure}
 
 
 class StudyProvenance(OfStudy):
@@ -272,6 +301,8 @@ def page(record):
              f"```{{study-verdict}} {name}", ":sentences:", "```", ""]
     if len(parts) > 1:
         lines += ["## Every direction", "", f"```{{study-table}} {name}", "```", ""]
+        for d in reversible(record):
+            lines += [f"```{{study-figure}} {name}", f":directions: {d['train']}:{d['signal']}", ":of: both", "```", ""]
     lines += ["## Direction by direction", "", "A head sorts its column. Hover over an AUC for its interval, over a curve "
               "for its name; a click in the legend hides, a double click shows alone.", "", "::::{tab-set}", ""]
     for d in parts:
