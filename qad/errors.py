@@ -44,12 +44,18 @@ def require(module: str, extra: str) -> ModuleType:
         ) from None
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean '…'?`` with the nearest of ``known``, or nothing."""
+    known = list(known)
+    near = [k for k in known if k.lower() == name.lower()] or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
 def did_you_mean(name: str, known: Iterable[str], what: str, most: int = 80) -> str:
     """The sentence for an unknown ``name``: the nearest known one, and all of them (of more than ``most``, the nearest)."""
     known = sorted(set(known))
-    near = [k for k in known if k.lower() == name.lower()] or difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else "."
+    hint = nearest(name, known) or "."
     if len(known) > most:
-        nearest = difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.3) or known[:8]
-        return f"unknown {what} '{name}'{hint} Known: {', '.join(nearest)} and {len(known) - len(nearest)} others"
+        close = difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.3) or known[:8]
+        return f"unknown {what} '{name}'{hint} Known: {', '.join(close)} and {len(known) - len(close)} others"
     return f"unknown {what} '{name}'{hint} Known: {', '.join(known) or 'none'}"

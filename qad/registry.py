@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from qad.errors import InputError, did_you_mean
+from qad.errors import InputError, did_you_mean, nearest
 
 DETECTORS = "qad.detectors"
 REPRESENTATIONS = "qad.representations"
@@ -62,7 +62,8 @@ def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> A
     known = cls._get_param_names()
     for parameter in params:
         if parameter not in known:
-            raise InputError(f"{what} '{name}' has no parameter '{parameter}'; it takes {', '.join(known) or 'none'}")
+            raise InputError(f"{what} '{name}' has no parameter '{parameter}'; it takes {', '.join(known) or 'none'}"
+                             f"{nearest(parameter, known)}")
     return cls(**params)
 
 

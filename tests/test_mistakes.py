@@ -7,6 +7,8 @@ user's words and pieces of the answer. Notebook users get an exception whose tex
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -214,7 +216,7 @@ TYPED = [
     ("benchmark twice.yaml", ["distinct names", "mahalanobis"]),
     ("benchmark representation.yaml", ["study representation.yaml", "did you mean 'substructure'"]),
     ("benchmark detector.yaml", ["study detector.yaml", "did you mean 'mahalanobis'"]),
-    ("benchmark parameter.yaml", ["no parameter 'n_component'; it takes n_components"]),
+    ("benchmark parameter.yaml", ["no parameter 'n_component'; it takes n_components", "did you mean 'n_components'"]),
     ("benchmark place.yaml", ["unknown word 'n_components'", "params: {…}"]),
     ("benchmark file.yaml", ["expected the file topp.h5", "--data FOLDER"]),
     ("benchmark shares.yaml", ["split.train", "got 0.8"]),
@@ -333,6 +335,24 @@ def test_a_full_disk_is_one_sentence(here, in_process, monkeypatch):
     done = in_process("score", "model", "qcd.h5", "-o", "s.csv")
     assert done.returncode == 2 and done.stderr == "qad: cannot write s.csv: No space left on device\n"
     assert not (here / "s.csv").exists()
+
+
+def test_a_file_that_is_open_elsewhere(here, in_process):
+    """HDF5 locks what another program writes."""
+    hold = "import h5py, sys; file = h5py.File('qcd.h5', 'r+'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        done = in_process("data", "info", "qcd.h5")
+        other.stdin.close()
+    assert done.returncode == 2 and "open for writing in another program" in done.stderr and "close it there" in done.stderr
+
+
+def test_a_report_of_a_study_that_has_not_run(here, in_process):
+    (here / "runs").mkdir()
+    record = {key: [] for key in ("cells", "samples", "skipped", "failed", "versions")} | {"study": {}, "cells": ["qcd/a/b/0"]}
+    (here / "runs" / "study.json").write_text(json.dumps(record))
+    done = in_process("report", "runs")
+    assert done.returncode == 2 and "runs holds no finished run; run its study again" in done.stderr
 
 
 def test_a_folder_that_only_reads(here, in_process, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +14,8 @@ KINDS = ("jets", "events", "level1", "dijets")
 def registered(group: str) -> Callable[[], list[str]]:
     """A completion with the names of an entry-point group, other packages' included."""
     def names() -> list[str]:
+        from importlib.metadata import entry_points  # slow to load, and not needed for help
+
         return sorted({entry.name for entry in entry_points(group=group)})
 
     return names

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qad.errors import InputError
+from qad.errors import InputError, nearest
 
 PARTICLE_COLUMNS = ("pt", "eta", "phi", "mass")
 PARTICLE_UNITS = ("GeV", "", "rad", "GeV")
@@ -185,7 +185,8 @@ class Sample:
     def feature(self, name: str) -> np.ndarray:
         """One feature column, float32 ``(n,)``."""
         if name not in self.feature_names:
-            raise InputError(f"no feature '{name}'; this sample has {', '.join(self.feature_names) or 'none'}")
+            raise InputError(f"no feature '{name}'; this sample has {', '.join(self.feature_names) or 'none'}"
+                             f"{nearest(name, self.feature_names)}")
         return self.features[:, self.feature_names.index(name)]
 
     @cached_property

@@ -58,6 +58,9 @@ def open_file(path: Path) -> h5py.File:
         if "signature" in text:
             raise InputError(f"{path} is no HDF5 file; `qad data formats` lists what is read, and  qad data import NAME FILE  "
                              "forces one") from None
+        if "lock" in text:
+            raise InputError(f"{path} is open for writing in another program (a notebook?); close it there, then try again") \
+                from None
         raise InputError(f"{path} cannot be opened: {text[:300]}") from None
 
 
