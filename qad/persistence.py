@@ -172,7 +172,8 @@ def load(folder: str | Path, classes: dict[str, type] | None = None) -> Any:
             elif name in (classes or {}):
                 cls = classes[name]
             else:
-                raise InputError(f"{folder} needs {name}, which is not registered: load it with classes={{'{name}': ...}}")
+                raise InputError(f"{folder} needs {name}, which is not registered: if you trust it, add  --trust {name}  or in "
+                                 f"Python load(…, classes={{'{name}': …}})")
             estimator = cls(**step["params"])
             state = {k: np.array(v["strings"]) if isinstance(v, dict) and "strings" in v else v
                      for k, v in step["values"].items()}
