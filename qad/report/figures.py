@@ -24,6 +24,8 @@ Figure = dict[str, Any]
 #: Okabe and Ito's colours (purple for the last), told apart by everyone; quantum first.
 COLOURS = {"quantum": ["#d55e00", "#cc79a7", "#a6441c"], "classical": ["#0072b2", "#56b4e9", "#009e73"],
            "control": ["#777777"], "weak": ["#e69f00"], "supervised": ["#7b52ab"]}
+#: Which points lie above which: what is judged above what it is judged by.
+ABOVE = ("supervised", "weak", "control", "classical", "quantum")
 #: What stands for them, and for other colours of this package's figures, on a dark page.
 BRIGHT = {"#d55e00": "#ff9a52", "#cc79a7": "#e8a8cd", "#a6441c": "#d9714a", "#0072b2": "#4aa0e0", "#56b4e9": "#a5d8f7",
           "#009e73": "#3ccfa4", "#777777": "#9aa2ab", "#e69f00": "#f0b840", "#7b52ab": "#b795e6", "#888888": "#9aa2ab"}
@@ -38,6 +40,7 @@ LAYOUT: Figure = {
     "hoverlabel": {"namelength": -1},
     "height": 380,
 }
+FIRST_ABOVE = {**LAYOUT["legend"], "traceorder": "reversed"}
 AXIS: Figure = {"zeroline": False, "showline": True, "ticks": "outside", "ticklen": 4, "automargin": True}
 
 #: Largest over smallest from which a panel of a training is drawn logarithmically.
@@ -141,13 +144,13 @@ def cost_against_quality(summaries: Sequence[Summary]) -> Figure:
         "type": "scatter", "x": _digits(x), "y": _digits(y), "name": "Pareto front", "mode": "lines+markers",
         "hoverinfo": "skip", "line": {"shape": "hv", "color": "#999999", "width": 1},
         "marker": {"symbol": "circle-open", "size": 17, "color": "#999999"}}]
-    for kind in COLOURS:
+    for kind in ABOVE:
         if here := [s for s in summaries if s.kind == kind]:
             error = {"type": "data", "array": _digits(np.nan_to_num([s.sd["auc"] for s in here])), "thickness": 1, "width": 0}
             drawn.append({**_points(kind, [s.name for s in here], *cost_points(here)), "error_y": error,
                           "hovertemplate": "<b>%{text}</b><br>%{x:.3g} s, AUC %{y:.4f}<extra></extra>"})
-    return {"data": drawn, "layout": {**LAYOUT, "xaxis": _axis("training time [s]", type="log", dtick=1),
-                                      "yaxis": _axis("AUC")}}
+    return {"data": drawn, "layout": {**LAYOUT, "legend": FIRST_ABOVE,
+                                      "xaxis": _axis("training time [s]", type="log", dtick=1), "yaxis": _axis("AUC")}}
 
 
 def cost_points(summaries: Sequence[Summary]) -> tuple[list[float], list[float]]:
@@ -164,13 +167,13 @@ def both_ways(points: Sequence[tuple[str, str, float, float]], a: str, b: str) -
     """AUC a → b against b → a, a point per ``(name, kind, x, y)``: what is right of and above the lines works both ways."""
     drawn = [_rule([0.5, 0.5], [0, 1]), _rule([0, 1], [0.5, 0.5])]
     hover = f"<b>%{{text}}</b><br>{a} → {b} %{{x:.4f}}<br>{b} → {a} %{{y:.4f}}<extra></extra>"
-    for kind in COLOURS:
+    for kind in ABOVE:
         if here := [p for p in points if p[1] == kind]:
             names, _, x, y = zip(*here, strict=True)
             drawn.append({**_points(kind, names, x, y), "hovertemplate": hover})
     scale = {"range": [-0.02, 1.02], "dtick": 0.25}
-    return {"data": drawn, "layout": {**LAYOUT, "height": 430, "xaxis": _axis(f"AUC, {a} → {b}", **scale),
-                                      "yaxis": _axis(f"AUC, {b} → {a}", **scale)}}
+    return {"data": drawn, "layout": {**LAYOUT, "height": 430, "legend": FIRST_ABOVE,
+                                      "xaxis": _axis(f"AUC, {a} → {b}", **scale), "yaxis": _axis(f"AUC, {b} → {a}", **scale)}}
 
 
 #: Whose a line of a training is: its colour and dash.
