@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,6 +32,17 @@ def test_the_most_anomalous_are_those_with_the_highest_scores(known):
             np.testing.assert_array_equal([s.score for s in seen], np.sort(scores[process])[::-1][:SHOWN])
             for s in seen:
                 assert scores[process][s.index] == s.score and s.higher == (scores["qcd"] > s.score).sum()
+
+
+def test_an_event_that_was_drawn_twice_by_its_weight_is_shown_once(known):
+    summary = next(s for s in known[1] if s.kind == "classical")
+    [gallery] = galleries([summary])
+    run = summary.rows[0].run
+    again = {k: np.repeat(v, 2) for k, v in run.scores.items()}
+    twice = replace(run, scores=again, collisions={k: np.repeat(np.arange(len(v)), 2) for k, v in run.scores.items()})
+    rows = (replace(summary.rows[0], run=twice), *summary.rows[1:])
+    [doubled] = galleries([replace(summary, rows=rows)])
+    assert [s.index // 2 for s in doubled.background] == [s.index for s in gallery.background]
 
 
 def test_the_events_drawn_are_those_that_were_scored(known, finished):

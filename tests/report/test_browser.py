@@ -212,7 +212,7 @@ def test_on_a_phone_only_tables_scroll(report, visit, width):
 
 def test_printed_whole_and_without_controls(report, visit):
     page = visit(report.as_uri(), color_scheme="dark")
-    page.emulate_media(media="print", color_scheme="light")
+    page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator(".panel:visible").count() == page.locator(".panel").count() == 4
     for control in (".tabs", ".choose", ".theme", ".more-curves", "summary"):
