@@ -69,7 +69,7 @@ def main() -> None:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # module:Class finds what lies here, after everything installed
     try:
-        sys.exit(app(prog_name="qad", standalone_mode=False))  # a code where a command ended with one, else None
+        sys.exit(app(prog_name="qad", standalone_mode=False) or 0)  # a code where a command ended with one
     except (KeyboardInterrupt, typer.Abort):
         print("\nqad: stopped", file=sys.stderr)
         sys.exit(130)
