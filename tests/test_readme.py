@@ -8,6 +8,7 @@ from collections import defaultdict
 
 import pytest
 
+from qad.report.record import read_record
 from tests.conftest import PROJECT
 
 README = (PROJECT / "README.md").read_text()
@@ -47,6 +48,33 @@ def test_the_table_has_its_controls_and_both_directions():
     assert {"quantum-autoencoder", "quantum-untrained", "quantum-ceiling", "dense-autoencoder", "pca", "mahalanobis",
             "mass-high", "mass-rare", "kernel-pca", "mode-distance", "total"} <= names
     assert all(len(row) == 5 for row in table())
+
+
+def test_the_table_is_that_of_the_record():
+    """Which `qad report runs/quick --format record` made, and from which the page of the study is drawn."""
+    record = read_record(PROJECT / "docs/benchmarks/records/quick.json")
+    found = {(m["detector"], m["representation"], m["train"]): r["mean"][record["metrics"].index("auc")]
+             for r in record["rows"] for m in [record["models"][r["model"]]]}
+    for name, sees, _, forward, backward in table():
+        for train, value in (("qcd", forward), ("top", backward)):
+            assert float(value) == pytest.approx(found[name, sees, train], abs=0.0005 + 1e-9), (name, sees, train)
+    for sentence in re.findall(r"AUC (0\.\d{4})", README.partition("```python")[0]):
+        assert any(sentence in said for said in [record["verdict"]["headline"], *record["verdict"]["sentences"]]), sentence
+
+
+def test_the_first_forty_lines():
+    """One sentence, one picture, one command, its output, ten lines of Python: what somebody with five minutes reads."""
+    first = "\n".join(README.splitlines()[:40])
+    assert len(README.splitlines()[2]) < 130 and README.splitlines()[2].endswith(".")
+    assert (PROJECT / re.search(r"!\[.+\]\((.+?)\)", first)[1]).is_file()
+    assert "```\nmake benchmark\n```" in first and "None of the detectors" in first and "report.html" in first
+    block = re.search(r"```python\n(.*?)```", first, re.S)[1]
+    assert len(block.splitlines()) <= 10
+
+
+def test_every_link_leads_somewhere():
+    for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", README):
+        assert link.startswith("http") or (PROJECT / link).exists(), link
 
 
 @pytest.mark.slow

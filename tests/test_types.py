@@ -42,7 +42,8 @@ WRONG = {
 }
 
 #: Packages whose types do not matter here and take a minute to read.
-LARGE = [f"{name}.*" for name in ("torch", "pennylane", "qiskit", "qiskit_aer", "sklearn", "scipy", "plotly", "matplotlib", "numba")]
+LARGE = [f"{name}.*" for name in ("torch", "pennylane", "qiskit", "qiskit_aer", "sklearn", "scipy", "plotly", "matplotlib",
+                                  "numba")]
 
 
 def test_a_user_s_own_code_is_checked(tmp_path):
