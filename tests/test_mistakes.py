@@ -84,7 +84,8 @@ def _workshop(root):
     (folder / "text.h5").write_text("hello")
     raw = (folder / "qcd.h5").read_bytes()
     (folder / "trunc.h5").write_bytes(raw[: len(raw) // 2])
-    (folder / "table.csv").write_text("pt,eta,phi\n1,2,3\n")
+    (folder / "table.csv").write_text("pt,eta,phi\n1,high,3\n")
+    (folder / "numbers.csv").write_text("1,2,3\n4,5,6\n")
     (folder / "notes.txt").write_text("hello")
     with h5py.File(folder / "other.h5", "w") as file:
         file["x"] = np.zeros(4)
@@ -193,7 +194,9 @@ TYPED = [
     ("data info other.h5", ["neither a qad sample", "qad data formats"]),
     ("data info schema1.h5", ["has schema version 1; this version reads 2"]),
     ("data info notes.txt", ["is no HDF5 file", "qad data formats"]),
-    ("data info table.csv", ["got pt,eta,phi", "qad.data.from_csv"]),
+    ("data info table.csv", ["line 2: eta = 'high'; expected a finite number", "this column, out"]),
+    ("data info numbers.csv", ["begins with numbers", "first line with the names of its columns"]),
+    ("data import dilepton table.csv -o a.h5", ["got pt,eta,phi", "the format 'table'"]),
     ("simulate jets --process qcd -n 5 -o a.csv", ["-o a.h5"]),
     ("score corrupt qcd.h5 -o s.csv", ["corrupt/model.json is damaged"]),
     ("score cut qcd.h5 -o s.csv", ["model.safetensors is missing or damaged"]),

@@ -147,6 +147,8 @@ def _lost(first: Sample, path: Path, layout: Format) -> tuple[str, ...]:
         back = events.read(0, min(len(first), events.n))
     columns = {name: (getattr(first, name), getattr(back, name)) for name in ("label", "process", "weight")}
     gone = [name for name, (here, there) in columns.items() if len(here) != len(there) or (here != there).any()]
+    if first.particles.shape[1] and not back.particles.shape[1]:
+        gone.append("particles")
     for mine, theirs in ((first.feature_names, back.feature_names), (first.extras, back.extras),
                          (first.particle_extras, back.particle_extras)):
         gone += [name for name in mine if name not in theirs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qad.data.formats.table import SPOKEN_FOR, columns_of, named
 from qad.data.kinematics import eta_phi, invariant_mass
 from qad.data.sample import Sample
 from qad.errors import InputError
 
-#: Columns of a table that are no features.
-SPOKEN_FOR = ("label", "process", "weight", "event")
 #: What the last axis of an array of momenta may hold.
 MOMENTA = (("pt", "eta", "phi", "mass"), ("pt", "eta", "phi"), ("E", "px", "py", "pz"), ("px", "py", "pz", "E"))
 
@@ -31,8 +29,7 @@ def from_columns(columns: Mapping[str, ArrayLike], units: Mapping[str, str] | No
     """
     units, taken, features = dict(units or {}), {}, {}
     for column, values in columns.items():
-        name, _, unit = str(column).strip().removesuffix("]").partition("[")
-        name = name.strip()
+        name, unit = named(str(column))
         if name in taken or name in features:
             raise InputError(f"two columns are called '{name}': rename one of them")
         if name in SPOKEN_FOR:
@@ -43,7 +40,7 @@ def from_columns(columns: Mapping[str, ArrayLike], units: Mapping[str, str] | No
         except (TypeError, ValueError):
             raise InputError(f"column '{name}': expected numbers, got {np.asarray(values).ravel()[:3].tolist()}; leave it out, "
                              "or turn it into numbers first") from None
-        units.setdefault(name, unit.strip())
+        units.setdefault(name, unit)
     lengths = {name: np.shape(values) for name, values in (*features.items(), *taken.items())}
     if not features or len({*lengths.values()}) != 1 or len(next(iter(lengths.values()))) != 1:
         said = ", ".join(f"{name} {shape}" for name, shape in lengths.items()) or "none"
@@ -68,43 +65,8 @@ def from_csv(path: str | Path, units: Mapping[str, str] | None = None, **more: A
     number. Raises :class:`InputError` with the line where something else stands, NaN and empty entries included.
     """
     path = Path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a table of text: {error}") from None
-    if len(rows) < 2:
-        raise InputError(f"{path} holds no events: expected a line of names, then a line of numbers for each event")
-    header, lines = [name.strip() for name in rows[0]], rows[1:]
-    if all(map(_is_number, header)):
-        raise InputError(f"{path} begins with numbers: expected a first line with the names of its columns")
-    if header[0] in ("", "index"):  # as pandas writes it
-        header[0] = "event"
-    for number, line in enumerate(lines, 2):
-        if len(line) != len(header):
-            raise InputError(f"{path}, line {number}: {len(line)} entries under {len(header)} names")
-    if len({*header}) < len(header):
-        raise InputError(f"{path}: a name stands twice in its header: {', '.join(header)}")
-    columns: dict[str, Any] = {}
-    for name, values in zip(header, zip(*lines, strict=True), strict=True):
-        if name == "process":
-            columns[name] = np.array(values)
-            continue
-        for number, value in enumerate(values, 2):
-            if not _is_number(value):
-                raise InputError(f"{path}, line {number}: {name} = '{value[:20]}'; expected a finite number. Leave such "
-                                 "events, or this column, out")
-        found = np.array(values, dtype=np.float64)
-        columns[name] = found.astype(np.int64) if name == "event" else found
     meta = {"source": "table", "file": path.name, **more.pop("meta", {})}
-    return from_columns(columns, units, meta=meta, **more)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
+    return from_columns(columns_of(path), units, meta=meta, **more)
 
 
 def from_momenta(momenta: ArrayLike, columns: Sequence[str] = ("pt", "eta", "phi", "mass"), **more: Any) -> Sample:

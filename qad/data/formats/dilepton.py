@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from qad.data.formats.base import Events, Format, lacks
+from qad.data.formats.lines import Lines, first_line, numbers
 from qad.data.formats.whole import reading, written
 from qad.data.sample import UNKNOWN, Sample
 from qad.errors import InputError
@@ -35,19 +35,11 @@ LONGEST = 4096
 BLOCK = 8192
 
 
-def _header(path: Path) -> list[str]:
-    try:
-        with open(path, "rb") as file:
-            first = file.readline(LONGEST)
-            file.seek(0, 2)
-            size = file.tell()
-            file.seek(max(size - 1, 0))
-            last = file.read(1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+def _names(path: Path) -> list[str]:
+    """The columns of the file at ``path``, its first called ``event`` if it has no name. Raises :class:`InputError`."""
     expected = f"expected the header of arXiv:2112.04958's events, {','.join(COLUMNS)}, after a column of event numbers"
     try:
-        names = [name.strip() for name in first.decode("utf-8-sig").split(",")]
+        names = [name.strip() for name in first_line(path, LONGEST).split(",")]
     except UnicodeDecodeError:
         raise InputError(f"{path} is no table of text: {expected}") from None
     if names[0] in INDEX:
@@ -55,53 +47,33 @@ def _header(path: Path) -> list[str]:
     wanted, found = {*COLUMNS} - {*OPTIONAL}, {*names} - {"event"}
     if not wanted <= found <= {*COLUMNS} or len(names) != len({*names}):
         text = ",".join(names)
-        raise InputError(f"{path}: {expected}; got {text if len(text) < 120 else text[:117] + '…'}. A table of your own "
-                         f"becomes a sample in Python: qad.data.from_csv('{path.name}').save('{path.stem}.h5')")
-    if last != b"\n":
-        raise InputError(f"{path} ends in the middle of a line: copy it again, or end the last line if it is whole")
+        raise InputError(f"{path}: {expected}; got {text if len(text) < 120 else text[:117] + '…'}. A table of your own is "
+                         "of the format 'table'")
     return names
 
 
-class Lines:
-    """Where every :data:`STRIDE`-th line of events begins, found in one pass, so that any slice is read alone."""
-
-    STRIDE = 1024
-
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        file.seek(0)
-        self.file, self.n, at = file, 0, len(file.readline(LONGEST))
-        self.starts = [at]
-        last = at
-        while block := file.read(2**20):
-            ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + at + 1
-            if max(np.diff(ends, prepend=last).max(initial=0), at + len(block) - ends.max(initial=last)) > LONGEST:
-                raise InputError(f"{path} is damaged: it has a line of more than {LONGEST} bytes; copy it again")
-            self.starts += ends[self.STRIDE - 1 - self.n % self.STRIDE :: self.STRIDE].tolist()
-            self.n += len(ends)
-            at += len(block)
-            last = int(ends[-1]) if len(ends) else last
-
-    def read(self, start: int, stop: int) -> list[str]:
-        """Lines ``start:stop`` of events, without their ends."""
-        self.file.seek(self.starts[start // self.STRIDE])
-        lines = []
-        for k in range(start - start % self.STRIDE, stop):
-            line = self.file.readline(LONGEST + 1)
-            if k >= start:
-                lines.append(line.decode().rstrip("\r\n"))
-        return lines
-
-
-def _table(lines: list[str], width: int, path: Path) -> np.ndarray:
+def recognises(path: Path) -> bool:
+    """Whether the first line of the file at ``path`` is the header of these events."""
     try:
-        if not all(lines):
-            raise ValueError("there is an empty one")
-        table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2) if lines else np.zeros((0, width))
-    except (ValueError, UnicodeDecodeError) as error:
+        return bool(_names(path))
+    except InputError:
+        return False
+
+
+def _header(path: Path) -> list[str]:
+    names = _names(path)
+    with reading(path), open(path, "rb") as file:
+        file.seek(-1, 2)
+        if file.read(1) != b"\n":
+            raise InputError(f"{path} ends in the middle of a line: copy it again, or end the last line if it is whole")
+    return names
+
+
+def _table(lines: Lines, start: int, stop: int, width: int, path: Path) -> np.ndarray:
+    try:
+        return numbers(lines.read(start, stop), width)
+    except ValueError as error:  # bytes that are no text as well
         raise InputError(f"{path} is damaged: expected {width} numbers in every line ({error}); copy it again") from None
-    if table.shape != (len(lines), width):
-        raise InputError(f"{path} is damaged: {width} columns in the header, {table.shape[1]} in the lines; copy it again")
-    return table
 
 
 def _sample(table: np.ndarray, names: list[str], start: int, path: Path, process: str, label: int) -> Sample:
@@ -137,14 +109,14 @@ def _events(path: Path, process: str = "unknown", label: int = UNKNOWN) -> Itera
     names = _header(path)
     with open(path, "rb") as file:
         with reading(path):
-            lines = Lines(file, path)
+            lines = Lines(file, path, LONGEST)
         if not lines.n:
             raise InputError(f"{path} holds no events, only a header; copy it again")
 
         def read(start: int, stop: int) -> Sample:
             with reading(path):
                 # some lines at a time: their text takes ten times the room of their numbers
-                parts = [_table(lines.read(i, min(i + BLOCK, stop)), len(names), path) for i in range(start, stop, BLOCK)]
+                parts = [_table(lines, i, min(i + BLOCK, stop), len(names), path) for i in range(start, stop, BLOCK)]
                 table = np.concatenate(parts) if parts else np.zeros((0, len(names)))
                 return _sample(table, names, start, path, process, label)
 
@@ -172,7 +144,7 @@ class Dilepton(Format):
     suffixes = (".csv",)
 
     def recognises(self, path: Path) -> bool:
-        return True  # the only format of text: a wrong header is told as such
+        return recognises(path)
 
     def open(self, path: Path) -> AbstractContextManager[Events]:
         return _events(path)

@@ -107,10 +107,6 @@ def lines(*changed):
 
 @pytest.mark.parametrize(("content", "sentence"), [
     ("", "is empty"),
-    (table("a,b,c", "1,2,3"), r"expected the header.*from_csv\('events.csv'\).save\('events.h5'\)"),
-    (table(HEADER + ",mass", *(x + ",1" for x in LINES)), "expected the header"),
-    (table(HEADER.replace("b2pt", "b1pt"), *LINES), "expected the header"),
-    (table(*LINES), "expected the header"),
     (table(HEADER), "holds no events"),
     (lines(LINES[0] + ",5"), "damaged"),
     (lines(LINES[0].rpartition(",")[0]), "damaged"),
@@ -132,10 +128,31 @@ def test_a_wrong_or_damaged_file_is_one_sentence(tmp_path, content, sentence):
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(("content", "other"), [
+    (table("a,b,c", "1,2,3"), "a"),
+    (table(HEADER + ",mass", *(x + ",1" for x in LINES)), "mass"),
+    (table(HEADER.replace("b2pt", "b2 [GeV]"), *LINES), "b2"),
+    (table(HEADER.replace("b2pt", "b1pt"), *LINES), "a name stands twice"),
+    (table(*LINES), "begins with numbers"),
+])
+def test_another_header_is_a_table_of_ones_own(tmp_path, content, other):
+    path = tmp_path / "events.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"expected the header.*; got .*of the format 'table'"):
+        read(path, format="dilepton")
+    if " " in other:
+        with pytest.raises(InputError, match=other):
+            read(path)
+    else:
+        assert other in read(path).feature_names
+
+
 def test_bytes_that_are_no_text_and_files_that_are_not_there(tmp_path):
     for content in (b"\x80\x04\x95cos\nsystem\n", b"\x89HDF\r\n\x1a\n" + bytes(100), b"\xff" * 10_000):
         (tmp_path / "events.csv").write_bytes(content)
         with pytest.raises(InputError, match=r"is no table of text|expected the header"):
+            read(tmp_path / "events.csv", format="dilepton")
+        with pytest.raises(InputError, match=r"cannot be read as a table of text"):
             read(tmp_path / "events.csv")
     with pytest.raises(InputError, match="does not exist"):
         read(tmp_path / "other.csv")
