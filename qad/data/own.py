@@ -61,8 +61,9 @@ def from_columns(columns: Mapping[str, ArrayLike], units: Mapping[str, str] | No
 def from_csv(path: str | Path, units: Mapping[str, str] | None = None, **more: Any) -> Sample:
     """A Sample from a CSV file: a line of names (``m_jj`` or ``m_jj [GeV]``), then a line of numbers for each event.
 
-    Columns, ``units`` and ``more`` as in :func:`from_columns`; an unnamed first column, which pandas writes, is the event's
-    number. Raises :class:`InputError` with the line where something else stands, NaN and empty entries included.
+    Read as the format ``table`` is; ``units`` and ``more`` as in :func:`from_columns`. An unnamed first column, which pandas
+    writes, is the event's number. Raises :class:`InputError` with the line where something else stands, NaN and empty entries
+    included.
     """
     path = Path(path)
     meta = {"source": "table", "file": path.name, **more.pop("meta", {})}
