@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import threading
@@ -24,13 +25,13 @@ PAUSE = 1.0
 def stamp(root: Path) -> str:
     """A short hash that changes with the study's notes and with every run that appears, changes or goes."""
     seen = []
-    for path in (root / "study.json", *sorted(root.glob("*/*/*/*/run.json"))):
+    # glob.glob, other than Path.glob, passes over folders that go while it looks; and over hidden ones
+    for name in ("study.json", *sorted(glob.glob("*/*/*/*/run.json", root_dir=root))):
         try:
-            state = path.stat()
+            state = (root / name).stat()
         except OSError:  # not there yet, or replaced just now
             continue
-        if not any(part.startswith(".") for part in path.relative_to(root).parts):
-            seen.append(f"{path} {state.st_mtime_ns} {state.st_size}")
+        seen.append(f"{name} {state.st_mtime_ns} {state.st_size}")
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
 
 
@@ -39,14 +40,14 @@ class Watch:
 
     def __init__(self, root: Path, data: Path | None = None) -> None:
         self.root, self.data = root, data
-        self.version, self.page, self.said = "", "", ""
+        self.version, self.page, self.said, self.fault = "", "", "", ""
         self._memory: dict[Any, Any] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def start(self) -> None:
         """Make the first page, then follow."""
-        self.look()
+        self._try()
         self._thread.start()
 
     def stop(self) -> None:
@@ -58,8 +59,18 @@ class Watch:
         pause = PAUSE
         while not self._ended.wait(pause):
             begun = time.perf_counter()
-            self.look()
+            self._try()
             pause = max(PAUSE, time.perf_counter() - begun)  # half of the time at most goes into pages
+
+    def _try(self) -> None:
+        """Look, whatever happens: runs that are being written may fail in any way, and the next look may succeed."""
+        try:
+            self.look()
+            self.fault = ""
+        except Exception as error:
+            self.fault = f"the newest page could not be made ({type(error).__name__}: {error}); it is tried again"
+            if not self.page:
+                self.page = self._waiting(self.fault, "")
 
     def look(self) -> None:
         """Make the page anew if the runs are other than before."""
@@ -68,22 +79,29 @@ class Watch:
             return
         try:
             made = make(self.root, self.data, self._memory, served=version)
-            page, said = made.page, _progress(made.missing)
+            page, said = made.page, _progress(made.missing, made.failed)
         except InputError as error:  # nothing is there yet, or nothing that can be shown
             said = str(error)
-            page = environment().get_template("waiting.html").render(root=str(self.root), reason=said, served=version)
+            page = self._waiting(said, version)
         self.version, self.page, self.said = version, page, said
+
+    def _waiting(self, reason: str, version: str) -> str:
+        return environment().get_template("waiting.html").render(root=str(self.root), reason=reason, served=version)
 
     @property
     def state(self) -> dict[str, str]:
         """What the page asks for: its newest version, and a line on how far the study is."""
-        return {"version": self.version, "said": self.said}
+        return {"version": self.version, "said": self.fault or self.said}
 
 
-def _progress(missing: int) -> str:
-    if not missing:
-        return "the study is complete; this page follows if it is run again"
-    return f"{missing} model{'s' * (missing > 1)} to come; this page refreshes by itself"
+def _progress(missing: int, failed: int) -> str:
+    """``failed`` of the ``missing`` are there no more to come."""
+    broken = f"{failed} failed; " if failed else ""
+    if missing <= failed:
+        ended = "the study has ended" if failed else "the study is complete"
+        return f"{ended}; {broken}this page follows if it is run again"
+    to_come = missing - failed
+    return f"{to_come} model{'s' * (to_come > 1)} to come; {broken}this page refreshes by itself"
 
 
 def server(watch: Watch, port: int) -> ThreadingHTTPServer:
@@ -93,7 +111,7 @@ def server(watch: Watch, port: int) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             known = {"/": (watch.page, "text/html"), "/state": (json.dumps(watch.state), "application/json"),
                      "/favicon.ico": ("", "image/x-icon")}
-            host = self.headers.get("Host", "").rpartition(":")[0]
+            host = self.headers.get("Host", "").partition(":")[0]
             found = known.get(self.path) if host in (HOST, "localhost") else None  # no other site may ask through a browser
             body = (found or ("not here", "text/plain"))[0].encode()
             self.send_response(200 if found else 404)
@@ -110,7 +128,8 @@ def server(watch: Watch, port: int) -> ThreadingHTTPServer:
         return ThreadingHTTPServer((HOST, port), Answer)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise InputError(f"port {port} is in use; choose another:  qad report {watch.root} --serve --port {port + 1}  "
+            other = port + 1 if port < 65535 else port - 1
+            raise InputError(f"port {port} is in use; choose another:  qad report {watch.root} --serve --port {other}  "
                              "(0 takes any that is free)") from None
         raise InputError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from None
 

@@ -38,6 +38,7 @@ class Report:
     rows: list[Row]
     shifts: list[Shift]
     missing: int
+    failed: int
 
 
 def write_report(runs: str | Path, data: str | Path | None = None) -> tuple[Path, Verdict]:
@@ -73,7 +74,7 @@ def make(root: Path, data: str | Path | None = None, memory: dict[Any, Any] | No
     shifts = shifts_of(runs)
     events = Events(record, root, None if data is None else Path(data), memory)
     page = render(record, summaries, verdict, missing, shifts, embeddings_of(root, runs), events, served)
-    return Report(page, verdict, rows, shifts, missing)
+    return Report(page, verdict, rows, shifts, missing, len({f["cell"] for f in record["failed"]}))
 
 
 def render(record: dict[str, Any], summaries: list[Summary], verdict: Verdict, missing: int = 0,

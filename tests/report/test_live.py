@@ -1,11 +1,14 @@
 """The server of a running study: what it answers, and to whom."""
 
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -36,6 +39,7 @@ def served(tmp_path):
 def test_a_page_for_every_state_of_the_runs(served, finished):
     watch, ask, _ = served
     assert "Waiting for the first run" in ask() and "qad benchmark STUDY" in ask()
+    assert f"<p>{watch.root} holds no runs" in ask()  # a path is written as it is
     before = json.loads(ask("state"))
     watch.look()
     assert json.loads(ask("state")) == before  # nothing changed, nothing is made
@@ -58,17 +62,85 @@ def test_a_page_for_every_state_of_the_runs(served, finished):
     (watch.root / "study.json").write_text(json.dumps(notes))
 
 
+def test_a_failed_model_is_not_to_come(served, finished):
+    watch, ask, _ = served
+    shutil.copytree(finished, watch.root)
+    gone = sorted(watch.root.glob("*/*/mahalanobis/*/"))[:3]
+    notes = json.loads((watch.root / "study.json").read_text())
+    for folder in gone:
+        shutil.rmtree(folder)
+        notes["failed"].append({"cell": str(folder.relative_to(watch.root)), "reason": "ValueError: no"})
+        (watch.root / "study.json").write_text(json.dumps({**notes, "failed": notes["failed"][:2]}))
+    watch.look()
+    assert json.loads(ask("state"))["said"] == "1 model to come; 2 failed; this page refreshes by itself"
+    (watch.root / "study.json").write_text(json.dumps(notes))
+    watch.look()
+    assert json.loads(ask("state"))["said"] == "the study has ended; 3 failed; this page follows if it is run again"
+
+
+def test_folders_that_go_while_they_are_looked_at(finished, monkeypatch):
+    scandir, whole = os.scandir, live.stamp(finished)
+
+    def gone(path="."):
+        if str(path).endswith("mahalanobis"):
+            raise FileNotFoundError(errno.ENOENT, "gone", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    assert live.stamp(finished) != whole
+    monkeypatch.undo()
+    assert live.stamp(finished) == whole
+
+
+def test_following_goes_on_after_any_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "PAUSE", 0.01)
+    looks = []
+
+    def stamp(root):
+        looks.append(root)
+        if len(looks) < 4:
+            raise OSError(errno.ESTALE, "stale file handle")
+        return "later"
+
+    def until(true):
+        end = time.monotonic() + 60
+        while not true() and time.monotonic() < end:
+            time.sleep(0.01)
+        assert true()
+
+    monkeypatch.setattr(live, "stamp", stamp)
+    watch = live.Watch(tmp_path)
+    watch.start()
+    try:
+        assert "stale file handle" in watch.state["said"] and "it is tried again" in watch.page
+        until(lambda: watch.version == "later" and "stale" not in watch.state["said"])
+        before, made = len(looks), watch.page
+        monkeypatch.setattr(live, "stamp", lambda root: (looks.append(root), 1 / 0)[0])
+        until(lambda: "ZeroDivisionError" in watch.state["said"] and len(looks) > before + 2)
+        assert watch.page == made  # the last whole page stays
+    finally:
+        watch.stop()
+
+
 def test_nobody_else_is_answered(served):
-    _, ask, _ = served
+    _, ask, port = served
+    for host in (None, f"localhost:{port}", "localhost", "127.0.0.1"):  # a browser leaves out port 80
+        assert "Waiting" in ask("", host)
     for path, host in (("../study.json", None), ("report.html", None), ("", "evil.example:80")):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             ask(path, host)
 
 
-def test_mistakes_are_one_sentence(served, tmp_path):
+def test_mistakes_are_one_sentence(served, tmp_path, monkeypatch):
+    def in_use(*address):
+        raise OSError(errno.EADDRINUSE, "in use")
+
     watch, _, port = served
     with pytest.raises(InputError, match=rf"port {port} is in use; choose another:  qad report .* --port {port + 1}"):
         live.server(watch, port)
+    monkeypatch.setattr(live, "ThreadingHTTPServer", in_use)
+    with pytest.raises(InputError, match="--port 65534"):
+        live.server(watch, 65535)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file; expected the folder"):
         live.serve(tmp_path / "file")
