@@ -64,6 +64,12 @@ def construct(what: str, name: str, cls: type[Any], params: dict[str, Any]) -> A
         if parameter not in known:
             raise InputError(f"{what} '{name}' has no parameter '{parameter}'; it takes {', '.join(known) or 'none'}"
                              f"{nearest(parameter, known)}")
+    usual = inspect.signature(cls).parameters
+    for parameter, value in params.items():  # a word where a number is meant would fail far from here
+        default = usual[parameter].default if parameter in usual else None
+        if isinstance(value, str) and isinstance(default, int | float):
+            kind = "true or false" if isinstance(default, bool) else "a number"
+            raise InputError(f"{what} '{name}': {parameter} = '{value}'; expected {kind}, such as {parameter}={default}")
     return cls(**params)
 
 

@@ -377,9 +377,9 @@ def test_a_single_event_is_one_sentence(jets):
 
 
 def test_what_nobody_foresaw_is_one_sentence_too(jets):
-    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=abc", "-o", jets / "m")
+    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=[1]", "-o", jets / "m")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "QAD_TRACEBACK=1" in done.stderr
-    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=abc", "-o", jets / "m", env={"QAD_TRACEBACK": "1"})
+    done = qad("fit", "kernel-density", jets / "qcd.h5", "-p", "bandwidth=[1]", "-o", jets / "m", env={"QAD_TRACEBACK": "1"})
     assert "Traceback" in done.stderr
 
 
@@ -436,3 +436,20 @@ def test_the_line_of_an_energy_model():
     assert _convergence(found) == "converged: E₋/E₊ 1.021, at the bounds 1.23%, Wasserstein distance to data 1.03"
     assert _convergence({**found, "converged": False, "problems": ["one", "two"]}) == "not converged: one; two"
     assert _convergence({"history": {}}) == ""
+
+
+def test_a_log_has_a_line_now_and_then(monkeypatch, capsys):
+    from qad.cli import screen
+
+    with screen.progress("jets") as bar:
+        told = screen.row(bar, "simulate")
+        told(100, 400)
+        told(200, 400)
+    assert capsys.readouterr().err == "", "short work says nothing"
+    monkeypatch.setattr(screen, "PATIENCE", 0.0)
+    with screen.progress("jets") as bar:
+        told = screen.row(bar, "simulate")
+        told(100, 400)  # done before
+        told(250, 400)
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"qad: simulate: 250 of 400 jets, \d+ s left\n", said), said

@@ -118,6 +118,8 @@ TYPED = [
     ("fit pca qcd.h5 -r lund -o m", ["unknown representation"]),
     ("fit quantum-autoencoder qcd.h5 -r substructure -o m", ["takes particles"]),
     ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=30 -o m", ["1 to 14 qubits"]),
+    ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=four -o m", ["n_particles = 'four'; expected a number, such as"]),
+    ("fit kernel-density qcd.h5 -p bandwidth=abc -o m", ["bandwidth = 'abc'; expected a number, such as bandwidth="]),
     ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=4 -p latent=4 -o m", ["latent=4"]),
     ("score none qcd.h5 -o s.csv", ["holds no model"]),
     ("score none qcd.h5 -o s.txt", [".csv or .npz"]),

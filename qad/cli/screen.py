@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file i
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 #: What is done before [s] shows no progress.
 SOON = 0.5
+#: Seconds between lines of progress where the output is no terminal.
+PATIENCE = 30.0
 CORES = os.cpu_count() or 1
 #: Exit codes besides 0, done: ran but something failed, a mistake in what was typed or given, something is not installed.
 FAILED, MISTAKE, MISSING = 1, 2, 3
@@ -85,6 +88,9 @@ def progress(unit: str) -> Iterator[Any]:
             return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # a log: a line now and then, or nobody knows whether it is alive
+        yield _Log(unit)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(),
                TimeRemainingColumn(compact=True, elapsed_when_finished=True))
     bar = Progress(*columns, console=console, speed_estimate_period=120)
@@ -96,6 +102,34 @@ def progress(unit: str) -> Iterator[Any]:
         soon.cancel()
         if bar.live.is_started:
             bar.stop()
+
+
+class _Log:
+    """Progress for a log: no line before :data:`PATIENCE` seconds, and then one so often."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit, self.told = unit, time.monotonic()
+        self.tasks: list[tuple[str, float, int | None]] = []  # name, begun, done already
+
+    def start(self) -> None:
+        return
+
+    def add_task(self, name: str, total: int | None) -> int:
+        self.tasks.append((name, time.monotonic(), None))
+        return len(self.tasks) - 1
+
+    def update(self, task: int, completed: int, total: int | None) -> None:
+        name, begun, first = self.tasks[task]
+        if first is None:  # what was done before does not tell how fast it goes
+            self.tasks[task] = name, begun, completed
+            return
+        now = time.monotonic()
+        if now - self.told < PATIENCE or completed <= first:
+            return
+        self.told = now
+        of = f" of {total:,}" if total else ""
+        left = f", {(now - begun) * (total - completed) / (completed - first):,.0f} s left" if total else ""
+        print(f"qad: {name}: {completed:,}{of} {self.unit}".rstrip() + left, file=sys.stderr, flush=True)
 
 
 class _Bar:
