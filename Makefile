@@ -1,12 +1,15 @@
-# Three commands: `make benchmark`, `make test` and `make docs`. Each builds what it needs; nothing but Python >= 3.11 is expected.
+# Four commands: `make benchmark`, `make notebooks`, `make test` and `make docs`. Each builds what it needs; nothing but Python >= 3.11 is expected.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: benchmark test test-slow docs clean
+.PHONY: benchmark notebooks test test-slow docs clean
 
 benchmark: $(VENV)/installed
 	$(BIN)/qad benchmark quick
+
+notebooks: $(VENV)/installed-notebook
+	$(BIN)/jupyter lab notebooks
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 -m "not slow"
@@ -24,6 +27,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	  || { echo "Python 3.11 or newer is needed; $$($(PYTHON) --version) was found. Type: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation]'
+	touch $@
+
+$(VENV)/installed-notebook: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulation,ibm,notebook]'
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -86,6 +86,10 @@ def _workshop(root):
     (folder / "trunc.h5").write_bytes(raw[: len(raw) // 2])
     (folder / "table.csv").write_text("pt,eta,phi\n1,high,3\n")
     (folder / "numbers.csv").write_text("1,2,3\n4,5,6\n")
+    (folder / "lepton.csv").write_text("met,lep_pt\n" + "".join(f"{50 + i},{20 + i % 7}\n" for i in range(40)))
+    (folder / "muon.csv").write_text("met,mu_pt\n50,20\n60,30\n")
+    qad.save(pipeline.fit("pca", qad.read(folder / "lepton.csv")), folder / "columns")
+    np.save(folder / "jets.npy", np.ones((3, 5, 4)))
     (folder / "notes.txt").write_text("hello")
     with h5py.File(folder / "other.h5", "w") as file:
         file["x"] = np.zeros(4)
@@ -118,7 +122,7 @@ TYPED = [
     ("fit pca qcd.h5 -r lund -o m", ["unknown representation"]),
     ("fit quantum-autoencoder qcd.h5 -r substructure -o m", ["takes particles"]),
     ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=30 -o m", ["1 to 14 qubits"]),
-    ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=four -o m", ["n_particles = 'four'; expected a number, such as"]),
+    ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=four -o m", ["n_particles = 'four'; expected a number"]),
     ("fit kernel-density qcd.h5 -p bandwidth=abc -o m", ["bandwidth = 'abc'; expected a number, such as bandwidth="]),
     ("fit quantum-autoencoder qcd.h5 -r constituents:n_particles=4 -p latent=4 -o m", ["latent=4"]),
     ("score none qcd.h5 -o s.csv", ["holds no model"]),
@@ -193,7 +197,8 @@ TYPED = [
     ("fit quantum-autoencoder qcd.h5 -p ansatz=tre -o m", ["did you mean 'tree'"]),
     ("fit feature qcd.h5 -p column=99 -o m", ["column=99: expected 0 to 8"]),
     # files
-    ("data info other.h5", ["neither a qad sample", "qad data formats"]),
+    ("data info other.h5", ["neither a qad sample", "qad data formats", "from_momenta(", "docs/how-to/own-particles.md"]),
+    ("data info jets.npy", ["is no HDF5 file", "from_momenta(", "docs/how-to/own-particles.md"]),
     ("data info schema1.h5", ["has schema version 1; this version reads 2"]),
     ("data info notes.txt", ["is no HDF5 file", "qad data formats"]),
     ("data info table.csv", ["line 2: eta = 'high'; expected a finite number", "this column, out"]),
@@ -203,6 +208,9 @@ TYPED = [
     ("score corrupt qcd.h5 -o s.csv", ["corrupt/model.json is damaged"]),
     ("score cut qcd.h5 -o s.csv", ["model.safetensors is missing or damaged"]),
     ("score older qcd.h5 -o s.csv", ["is not a model of format 1", "save it again"]),
+    ("score columns qcd.h5 -o s.csv", ["expected events with the columns met, lep_pt", "this sample has particles and no columns"]),
+    ("score columns muon.csv -o s.csv", ["has met, mu_pt", "give one with lep_pt too"]),
+    ("fit pca qcd.h5 -r event-features -o m", ["carries no features; use the representation 'substructure'"]),
     ("score model events.h5 -o s.csv", ["takes jets", "use the representation 'objects'"]),
     ("score model qcd.h5 -o /proc/s/s.csv", ["cannot write to /proc/s", "choose a folder you can write to"]),
     ("fit pca one.h5 -o m", ["cannot be fitted on 1 event"]),
