@@ -208,7 +208,7 @@ TYPED = [
     ("score corrupt qcd.h5 -o s.csv", ["corrupt/model.json is damaged"]),
     ("score cut qcd.h5 -o s.csv", ["model.safetensors is missing or damaged"]),
     ("score older qcd.h5 -o s.csv", ["is not a model of format 1", "save it again"]),
-    ("score columns qcd.h5 -o s.csv", ["expected events with the columns met, lep_pt", "this sample has particles and no columns"]),
+    ("score columns qcd.h5 -o s.csv", ["expected events with the columns met, lep_pt", "sample has particles and no columns"]),
     ("score columns muon.csv -o s.csv", ["has met, mu_pt", "give one with lep_pt too"]),
     ("fit pca qcd.h5 -r event-features -o m", ["carries no features; use the representation 'substructure'"]),
     ("score model events.h5 -o s.csv", ["takes jets", "use the representation 'objects'"]),

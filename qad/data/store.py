@@ -142,7 +142,7 @@ def _open(path: Path) -> h5py.File:
     if said["format"] != "qad.sample":
         file.close()
         raise InputError(f"{path} is HDF5, but neither a qad sample (attribute format = 'qad.sample' is missing) nor a public "
-                         "format that qad knows; `qad data formats` lists them. Make samples of schema version 1 anew")
+                         f"format that qad knows (`qad data formats`): {hdf5.OWN}")
     if said["meta"] is None or said["fingerprint"] is None:
         file.close()
         raise InputError(f"{path} is damaged: it says nothing of where its events come from (attributes meta, fingerprint)")

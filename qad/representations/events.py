@@ -21,10 +21,15 @@ class EventFeatures(Representation):
     def _transform(self, X: Sample) -> np.ndarray:
         if not isinstance(X, Sample):
             raise InputError(f"EventFeatures takes a Sample; got {type(X).__name__}. Load one with qad.read(FILE)")
-        if not X.feature_names:
+        expected = list(self.feature_names_ or X.feature_names)
+        if not expected:
             other = "objects" if "slots" in X.meta else "substructure"
             raise InputError(f"this sample carries no features; use the representation '{other}'")
-        return np.stack([X.feature(c) for c in self.feature_names_ or X.feature_names], axis=1).astype(np.float64)
+        if lacks := [c for c in expected if c not in X.feature_names]:
+            there = ", ".join(X.feature_names) or ("particles and no columns" if X.present.any() else "no columns")
+            raise InputError(f"expected events with the columns {', '.join(expected)}; this sample has {there}: "
+                             f"give one with {', '.join(lacks)} too, or a model fitted on events like these")
+        return np.stack([X.feature(c) for c in expected], axis=1).astype(np.float64)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names of the columns."""

@@ -21,6 +21,9 @@ import numpy as np
 from qad.errors import InputError, require
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+#: What to do with arrays of one's own.
+OWN = ("particles of your own become a sample in Python, by  qad.data.from_momenta(ARRAY, columns=…).save('mine.h5')  as in "
+       "docs/how-to/own-particles.md")
 #: What h5py and NumPy raise over a damaged file.
 TROUBLE = (OSError, KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
 #: No honest file is compressed a thousandfold, and none has chunks of a quarter of a gigabyte.
@@ -56,8 +59,7 @@ def open_file(path: Path) -> h5py.File:
         if "truncated" in text:
             raise InputError(f"{path} is cut short (truncated HDF5); copy it again") from None
         if "signature" in text:
-            raise InputError(f"{path} is no HDF5 file; `qad data formats` lists what is read, and  qad data import NAME FILE  "
-                             "forces one") from None
+            raise InputError(f"{path} is no HDF5 file; `qad data formats` lists what is read: {OWN}") from None
         if "lock" in text:
             raise InputError(f"{path} is open for writing in another program (a notebook?); close it there, then try again") \
                 from None
