@@ -88,6 +88,14 @@ def test_lint():
     assert done.returncode == 0, done.stdout
 
 
+def test_pages_and_scripts_name_folders_of_a_user():
+    """``data`` or FOLDER: a path out of the project is somebody's own."""
+    pages = [p for p in (PROJECT / "docs").rglob("*") if p.suffix in (".md", ".py", ".ipynb") and "_build" not in p.parts]
+    pages += [*(PROJECT / "notebooks").glob("*.ipynb"), *sources(), PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
+    assert len(pages) > 100
+    assert not [p for p in pages if re.search(r"\.\./shared|/work/|shared/data", p.read_text(encoding="utf-8"))]
+
+
 def test_no_data_enters_the_project():
     files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=PROJECT).stdout.split()
     assert not [f for f in files if f.endswith((".h5", ".npy", ".npz", ".csv", ".root", ".pkl"))]

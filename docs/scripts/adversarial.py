@@ -147,7 +147,7 @@ def table(rows: list[dict], which: str, size: str) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--measure", action="store_true")
     arguments = parser.parse_args()
     kept = HERE / "adversarial.json"

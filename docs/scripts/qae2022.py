@@ -1,6 +1,6 @@
 """The tables of docs/benchmarks/qae2022.md: AUC from the runs of the study, and how many steps each optimiser needs.
 
-    qad benchmark qae2022 --data ../shared/data   # first: the runs
+    qad benchmark qae2022 --data FOLDER   # first: the runs
     python docs/scripts/qae2022.py                        # the tables, optimisers from docs/benchmarks/qae2022.json
     python docs/scripts/qae2022.py --optimisers           # the optimisers again: minutes on 2 cores
 
@@ -137,7 +137,7 @@ def optimiser_table(found: list[dict]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--runs", type=Path, default=Path("runs/qae2022"))
     parser.add_argument("--optimisers", action="store_true")
     arguments = parser.parse_args()

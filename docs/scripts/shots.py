@@ -1,7 +1,7 @@
 """The tables of docs/benchmarks/shots.md: what shots, a machine's noise and its mitigation cost the four-feature circuit.
 
-    python docs/scripts/shots.py --data ../shared/data              # AUC against shots, how many for which loss, estimates
-    python docs/scripts/shots.py --data ../shared/data --machines   # snapshots of machines, mitigated or not (the extra ibm)
+    python docs/scripts/shots.py --data FOLDER              # AUC against shots, how many for which loss, estimates
+    python docs/scripts/shots.py --data FOLDER --machines   # snapshots of machines, mitigated or not (the extra ibm)
 
 Two trash qubits; events, selection and split of the study `qae2022`; all weights are zero, which is also where training ends
 (docs/benchmarks/qae2022.md). No event trains anything here; test events are only scored.
@@ -142,7 +142,7 @@ def of_machines(X: list[np.ndarray], circuit: Circuit) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--machines", action="store_true")
     arguments = parser.parse_args()
     X = events(arguments.data)

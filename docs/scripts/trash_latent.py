@@ -1,6 +1,6 @@
 """The tables of docs/benchmarks/trash_latent.md: AUC from the runs, and how often a training sample turns the score over.
 
-    qad benchmark trash-latent --data ../shared/data ; qad benchmark trash-latent-jets   # first: the runs
+    qad benchmark trash-latent --data FOLDER ; qad benchmark trash-latent-jets   # first: the runs
     python docs/scripts/trash_latent.py           # the tables, the flips from docs/benchmarks/trash_latent.json
     python docs/scripts/trash_latent.py --flips   # the flips again: minutes on 2 cores
 
@@ -100,7 +100,7 @@ def flip_table(found: dict) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--flips", action="store_true")
     arguments = parser.parse_args()
