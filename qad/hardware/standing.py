@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from qad.hardware.folder import Attempt, Chunk, Folder
+from qad.quantum.backends.options import is_snapshot
 
 WORDS = {"intended": "in doubt", "refused": "not sent"}
+#: Of a job on a snapshot.
+HERE = "runs here when fetched"
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,11 @@ class Standing:
 
 def standing(folder: Folder, record: dict[str, Any], chunks: list[Chunk], scored: int, problem: str = "") -> Standing:
     """What ``chunks`` and the disk say."""
-    rows, seconds = [], 0.0
+    rows, seconds, here = [], 0.0, is_snapshot(record["request"]["backend"])
     for chunk in chunks:
         seconds += sum(a.qpu_seconds or 0.0 for a in chunk.attempts)
         if chunk.split is None:
-            rows.append(_row(chunk, folder.fetched(chunk)))
+            rows.append(_row(chunk, folder.fetched(chunk), here))
     states = {row.state for row in rows}
     path = folder.path
     hints = [hint for some, hint in (
@@ -84,10 +87,12 @@ def standing(folder: Folder, record: dict[str, Any], chunks: list[Chunk], scored
                     record["estimate"]["qpu_seconds"], "\n".join(hints) or f"complete: {path / 'scores.csv'}", problem)
 
 
-def _row(chunk: Chunk, fetched: bool) -> Row:
+def _row(chunk: Chunk, fetched: bool, here: bool) -> Row:
+    """``here``: a snapshot has no machine that would run it; fetching does."""
     attempt = chunk.last or Attempt("", state="refused")
+    reason = "" if fetched else attempt.reason or HERE * (here and attempt.state == "queued")
     seconds = [a.qpu_seconds for a in chunk.attempts if a.qpu_seconds is not None]
     name = chunk.name if chunk.measures else f"{chunk.start}-{chunk.stop}"
     return Row(name, 0 if chunk.measures else chunk.stop - chunk.start, attempt.job or "",
-               "fetched" if fetched else WORDS.get(attempt.state, attempt.state), "" if fetched else attempt.reason,
+               "fetched" if fetched else WORDS.get(attempt.state, attempt.state), reason,
                sum(seconds) if seconds else None)

@@ -44,6 +44,7 @@ def test_in_processes_of_their_own(trained, tmp_path):
 
     given = (trained / "model", "--data", trained / "events.h5", "--backend", "fake_manila", "--shots", 100)
     assert "qad hardware fetch jobs/run1" in run("submit", *given, "-o", "jobs/run1")
+    assert "queued              runs here when fetched\n" in run("status", "jobs/run1")
     assert "complete: jobs/run1/scores.csv" in run("fetch", "jobs/run1")
     lines = (tmp_path / "jobs/run1/scores.csv").read_text().splitlines()
     assert lines[0] == "event,score,error" and len(lines) == 41
