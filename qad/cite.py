@@ -27,6 +27,9 @@ GROUPS = ("qad", "data", "methods", "software")
 SOFTWARE = {"sklearn": "scikit-learn", "torch": "pytorch", "pennylane": "pennylane", "qiskit": "qiskit", "qiskit_aer": "qiskit",
             "zuko": "zuko", "ot": "pot", "awkward": "arXiv:2001.06307"}
 SIMULATION = ("arXiv:2203.11601", "arXiv:1111.6097", "arXiv:0802.1189")  # Pythia 8.3, FastJet, anti-kT
+ADAM = "arXiv:1412.6980"
+#: Where what trains by Adam, and is given no other optimiser, is written.
+TRAINED = ("qad.neural", "qad.normalised", "qad.representations.contrastive")
 #: Classes that all share: what they are built on says nothing of a method.
 SHARED = ("qad.detector", "qad.persistence", "qad.neural", "qad.representations.base")
 
@@ -74,24 +77,28 @@ def numbers(text: str) -> list[str]:
     return list(dict.fromkeys(NUMBER.findall(text)))
 
 
-def documentation(thing: Any) -> str:
-    """What the code says of a registered class, ansatz or encoding: docstrings of it, its bases and their modules."""
+def documentation(thing: Any, chosen: Iterable[str] | None = None) -> str:
+    """What the code says of a registered class, ansatz or encoding: docstrings of it, its bases and their modules.
+
+    Of a module's table that holds all of ``chosen``, the rows of these alone.
+    """
     if not isinstance(thing, type):
         return "\n".join(getattr(value, "__doc__", None) or "" for value in (thing, *vars(thing).values()) if callable(value))
     texts = [getattr(thing, "reference", "")]
     for base in thing.__mro__:
         if base.__module__ not in (*SHARED, "builtins", "abc") and base.__module__.partition(".")[0] != "sklearn":
-            texts += [base.__doc__ or "", *_comments(base.__module__)]
+            texts += [base.__doc__ or "", *_comments(base.__module__, chosen)]
     return "\n".join(texts)
 
 
-def _comments(module: str) -> Iterator[str]:
+def _comments(module: str, chosen: Iterable[str] | None = None) -> Iterator[str]:
     """The module's docstring, and what stands above and in its tables."""
     loaded = sys.modules[module]
     yield loaded.__doc__ or ""
     for name, value in vars(loaded).items():
         if name.isupper() and isinstance(value, dict):
-            yield "\n".join(map(str, value.values()))
+            rows = list(chosen) if chosen and set(chosen) <= value.keys() else list(value)
+            yield "\n".join(str(value[row]) for row in rows)
 
 
 class Citations:
@@ -117,16 +124,18 @@ class Citations:
         for number in numbers(text):
             self.add(number, group, why)
 
-    def part(self, group: str, name: str) -> None:
-        """Cite what a registered detector, representation, ansatz, encoding or format stands on."""
+    def part(self, group: str, name: str, chosen: Iterable[str] | None = None) -> None:
+        """Cite what a registered detector, representation, ansatz, encoding or format stands on; of observables, ``chosen``."""
         try:
             found = registry.find(group, name, installed_only=True)
         except InputError:
             return
         data = group == registry.FORMATS
-        self.text(documentation(found), "data" if data else "methods", name)
+        self.text(documentation(found, chosen), "data" if data else "methods", name)
         if not data:
             self.software(found)
+        if any(base.__module__ in TRAINED for base in getattr(found, "__mro__", ())):
+            self.add(ADAM, "methods", "adam")
 
     def detector(self, name: str, params: dict[str, Any]) -> None:
         """Cite a detector, and the circuit, optimiser and backend that it is given."""
@@ -138,7 +147,7 @@ class Citations:
                 self.part(group, settings[key])
         if isinstance(settings.get("optimizer"), str):
             module = import_module("qad.quantum.optimizers")
-            known = {"adam": "", "natural-gradient": module.NaturalGradient.__doc__, "qbang": module.QBang.__doc__,
+            known = {"adam": ADAM, "natural-gradient": module.NaturalGradient.__doc__, "qbang": module.QBang.__doc__,
                      "momentum-natural-gradient": module.NaturalGradient.__doc__, "qn-spsa": module.QNSPSA.__doc__}
             self.text(known.get(settings["optimizer"]) or "", "methods", settings["optimizer"])
         if cls.family == "quantum":
@@ -206,6 +215,11 @@ class Citations:
         self.text(" ".join(str(meta.get(k, "")) for k in ("format", "reference", "source")), "data",
                   str(meta.get("format", "sample")))
 
+    @property
+    def bare(self) -> list[Entry]:
+        """Cited entries without title and authors, which have not been looked up."""
+        return [citation.entry for citation in self if "title" not in citation.entry.fields]
+
     def __iter__(self) -> Iterator[Citation]:
         """By group, then in the order they were met."""
         return iter(sorted(self._found.values(), key=lambda c: GROUPS.index(c.group)))
@@ -254,7 +268,7 @@ def _study(found: Citations, name: str) -> None:
                 found.simulated(part.process, str(part.response.get("mode", "particle")))
     for chain in study.representations.values():
         for step in (*chain.steps, *chain.tabular):
-            _representation(found, step.use)
+            _representation(found, step.use, step.params)
     for spec in study.detectors:
         found.detector(spec.use, spec.params)
 
@@ -269,7 +283,7 @@ def _runs(found: Citations, root: Path) -> None:
             found.file(Path(file))
     for chain in record["study"]["representations"].values():
         for step in (*chain["steps"], *chain.get("tabular", [])):
-            _representation(found, step["use"])
+            _representation(found, step["use"], step)
     for spec in record["study"]["detectors"]:
         found.detector(spec["use"], spec["params"])
 
@@ -280,13 +294,18 @@ def _model(found: Citations, folder: Path) -> None:
         if step["group"] == registry.DETECTORS:
             found.detector(step["name"], step["params"])
         elif step["group"] == registry.REPRESENTATIONS:
-            _representation(found, step["name"])
+            _representation(found, step["name"], step["params"])
     if file := notes.get("trained_on", {}).get("file"):
         found.file(Path(file))
 
 
-def _representation(found: Citations, name: str) -> None:
-    found.part(registry.REPRESENTATIONS, name)
+def _representation(found: Citations, name: str, params: dict[str, Any]) -> None:
+    try:
+        chosen = params.get("features") or _signature(registry.find(registry.REPRESENTATIONS, name))["features"].default
+    except (InputError, KeyError):
+        chosen = None
+    listed = isinstance(chosen, (list, tuple)) and all(isinstance(row, str) for row in chosen)
+    found.part(registry.REPRESENTATIONS, name, chosen if listed else None)
 
 
 def _named(found: Citations, name: str) -> None:
@@ -301,6 +320,9 @@ def _named(found: Citations, name: str) -> None:
         found.part(group, name)
     if name in records():
         found.text(records()[name].paper, "data", name)
+    if not groups and name not in records() and (Path(name).suffix or Path(name).name != name):
+        raise InputError(f"{name} does not exist; give a file or a folder that is there, or the name of a study or detector, "
+                         "as in  qad cite quick")
     if not groups and name not in records():
         known = [*studies(), *detector.names(), *representations.names(), *records()]
         raise InputError(did_you_mean(name, known, "study, detector, representation or data set")

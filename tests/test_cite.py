@@ -14,7 +14,7 @@ from tests.conftest import toy_jets
 GROUPS = (registry.DETECTORS, registry.REPRESENTATIONS, registry.FORMATS, registry.ANSATZE, registry.ENCODINGS)
 REGISTERED = [(group, name) for group in GROUPS for name in registry.names(group)]
 #: Papers whose title or authors nobody has looked up: their entries have the number and the address alone.
-BARE = {"1204.3814", "1905.10384", "1906.04032", "2411.09927", "2510.02168", "2604.06541"}
+BARE = {"1204.3814"}
 
 
 def keys(what, **options):
@@ -39,12 +39,14 @@ def test_papers_of_cards_formats_data_sets_and_optimisers_have_one():
     texts += [importlib.import_module(m).__doc__ for m in ("qad.simulation.eflow", "qad.quantum.backends.mitigation")]
     assert len(texts) > 20
     assert {f"arXiv:{number}" for text in texts for number in cite.numbers(text)} <= cite.bibliography().keys()
-    assert {*cite.SOFTWARE.values(), *cite.SIMULATION, "qad"} <= cite.bibliography().keys()
+    assert {cite.ADAM, *cite.SOFTWARE.values(), *cite.SIMULATION, "qad"} <= cite.bibliography().keys()
 
 
 def test_entries_are_whole():
+    assert f"version {qad.__version__}" in cite.bibliography()["qad"].text
     for key, entry in cite.bibliography().items():
         fields = entry.fields
+        assert entry.kind in ("article", "inproceedings", "misc"), "plain BibTeX knows no other"
         assert re.fullmatch(r"\d{4}", fields["year"])
         if key.startswith("arXiv:"):
             assert fields["eprint"] == key.removeprefix("arXiv:") and fields["url"].endswith(fields["eprint"])
@@ -87,6 +89,34 @@ def test_what_is_not_there_is_said(in_process):
 def test_options_of_a_circuit_are_cited():
     assert "arXiv:2407.07961" in keys("trash-latent") and "arXiv:2407.07961" not in keys("quantum-autoencoder")
     assert "zuko" in keys("flow") and "pot" in keys("wasserstein-autoencoder") and "arXiv:1902.09914" in keys("top-tagging")
+
+
+def test_the_optimiser_is_cited():
+    for name in ("quantum-autoencoder", "dense-autoencoder", "normalised-autoencoder"):
+        assert cite.ADAM in keys(name)
+    assert cite.ADAM not in keys("pca")
+
+
+def test_of_observables_the_chosen_ones(tmp_path):
+    from tests.test_cli import STUDY
+
+    assert {"arXiv:1011.2268", "arXiv:1402.2657", "arXiv:1409.6298"} <= set(keys("substructure"))
+    for features, papers in (("[mass]", set()), ("[tau21, mass]", {"arXiv:1011.2268"})):
+        step = f"use: substructure, features: {features}"
+        (tmp_path / "mine.yaml").write_text(STUDY.replace("use: substructure", step))
+        found = set(keys(tmp_path / "mine.yaml"))
+        assert found & {"arXiv:1011.2268", "arXiv:1402.2657", "arXiv:1409.6298"} == papers
+
+
+def test_a_file_that_is_not_there(in_process):
+    done = in_process("cite", "nosuch.h5")
+    assert done.returncode == 2 and done.stderr.startswith("qad: nosuch.h5 does not exist; ")
+    assert "does not exist" in in_process("cite", "runs/nosuch").stderr
+
+
+def test_entries_without_title_are_said_once(in_process):
+    assert "look them up: https://arxiv.org/abs/1204.3814\n" in in_process("cite", "substructure").stderr
+    assert "look them up" not in in_process("cite", "pca").stderr
 
 
 def test_runs_models_samples_and_files(tmp_path, monkeypatch):
