@@ -20,6 +20,7 @@ from qad.data.store import count, iter_chunks
 from qad.data.systematics import Systematic
 from qad.errors import InputError
 from qad.representations import Representation
+from qad.representations.events import inputs
 
 #: Scoring tells its progress after so many events.
 TELL = 2000
@@ -38,8 +39,7 @@ def suited(takes: str, sample: Sample) -> list[Representation]:
         if takes != "tabular":
             raise InputError(f"this detector takes {takes}; the sample holds events with features, a table: choose a detector "
                              "that takes tabular (see  qad detectors), or name a --representation")
-        columns = list(sample.feature_names)
-        return [representations.get("event-features", columns=columns), representations.get("standardise")]
+        return [representations.get("event-features", columns=inputs(sample.feature_names)), representations.get("standardise")]
     if takes == "tabular":
         return [representations.get("substructure"), representations.get("standardise")]
     if takes == "particles":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from qad.data.sample import Sample
@@ -9,14 +11,28 @@ from qad.errors import InputError
 from qad.representations.base import Representation
 
 
+#: Columns that a search looks for a bump in: an input only where ``columns`` names them.
+RESONANT = ("m_jj", "mjj")
+
+
+def inputs(names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that a detector is given unless told otherwise: all but a resonant mass, unless it is alone."""
+    names = list(names)
+    return [name for name in names if name.lower() not in RESONANT] or names
+
+
 class EventFeatures(Representation):
-    """The sample's own feature columns, ``(n, f)`` in their own units; ``columns`` chooses and orders them."""
+    """The sample's own feature columns, ``(n, f)`` in their own units; ``columns`` chooses and orders them.
+
+    Without ``columns``: all but a resonant mass (``m_jj``), since a detector that sees it shapes the spectrum it is to be
+    looked for in.
+    """
 
     def __init__(self, columns: list[str] | None = None) -> None:
         self.columns = columns
 
     def _fit(self, X: object) -> None:
-        self.feature_names_ = list(self.columns or getattr(X, "feature_names", ()))
+        self.feature_names_ = list(self.columns or inputs(getattr(X, "feature_names", ())))
 
     def _transform(self, X: Sample) -> np.ndarray:
         if not isinstance(X, Sample):
