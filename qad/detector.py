@@ -198,7 +198,7 @@ class Detector(OutlierMixin, BaseEstimator, Persistent):  # type: ignore[misc]  
             if "could not convert" in said:
                 raise InputError(f"{me} takes numbers; {said}: leave columns of words out, or encode them") from error
             if ("NaN" in said or "infinity" in said) and wide:
-                finite: np.ndarray = np.isfinite(np.asarray(X, dtype=np.float64)).all(1)
+                finite = np.atleast_1d(np.isfinite(np.asarray(X, dtype=np.float64)).all(1))
                 raise InputError(f"{me}: {int((~finite).sum())} of {len(finite)} events contain NaN or infinity; remove or "
                                  "impute them first") from error
             if "Reshape your data" in said:

@@ -10,7 +10,6 @@ from qad.data.sample import Sample
 from qad.errors import InputError
 from qad.representations.base import Representation
 
-
 #: Columns that a search looks for a bump in: an input only where ``columns`` names them.
 RESONANT = ("m_jj", "mjj")
 

@@ -9,7 +9,8 @@ from qad.pipeline import fit
 
 def table(n=200):
     rng = np.random.default_rng(0)
-    return from_columns({"m_jj [GeV]": rng.normal(3000, 300, n), "tau21": rng.uniform(0, 1, n), "mass [GeV]": rng.normal(90, 9, n)})
+    return from_columns({"m_jj [GeV]": rng.normal(3000, 300, n), "tau21": rng.uniform(0, 1, n),
+                         "mass [GeV]": rng.normal(90, 9, n)})
 
 
 def test_a_resonant_mass_is_no_input_unless_it_is_named():
