@@ -1,8 +1,10 @@
 """Jobs on an IBM machine: the vendor's own client against a service in a thread, with faults, and no token anywhere."""
 
 import gc
+import inspect
 import logging
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -17,6 +19,7 @@ pytest.importorskip("qiskit_ibm_runtime", reason="needs the extra 'ibm'")
 import requests
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.primitives import BitArray, DataBin
+from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError, InvalidAccountError
 from qiskit_ibm_runtime.api import auth
 from qiskit_ibm_runtime.api import session as vendor
@@ -27,6 +30,7 @@ from qad.quantum.backends import account, ibm, primitive
 from qad.quantum.backends.isa import transpiled
 from qad.quantum.backends.options import RuntimeOptions
 from qad.quantum.backends.service import JobState, ServiceError, TooLargeError, UnreachableError
+from tests.conftest import PROJECT
 from tests.quantum import cloud as double
 from tests.quantum.test_aer import build, within
 
@@ -294,6 +298,14 @@ def test_unknown_machines_and_accounts(cloud, home, monkeypatch):
     monkeypatch.delenv("QISKIT_IBM_TOKEN")
     with pytest.raises(ServiceError, match=r"no IBM account.*save_account"):
         ibm.open_service("ibm_manila")
+
+
+def test_an_account_is_saved_by_one_line_everywhere():
+    line = account.SAVE.partition("  with")[0]
+    for page in ("reference", "how-to"):
+        assert line in (PROJECT / "docs" / page / "hardware.md").read_text(encoding="utf-8")
+    words = re.findall(r"(\w+)=", line)
+    assert words and set(words) <= set(inspect.signature(QiskitRuntimeService.save_account).parameters)
 
 
 def test_what_the_vendor_raises_before_it_asks():

@@ -21,8 +21,8 @@ from qad.quantum.backends.service import ServiceError, TooLargeError, Unreachabl
 T = TypeVar("T")
 VARIABLE = "QISKIT_IBM_TOKEN"
 #: What a user types who has no account, or an old one.
-SAVE = ("in Python, QiskitRuntimeService.save_account(token=…, instance=…, set_as_default=True, overwrite=True), with an API "
-        "key from https://quantum.cloud.ibm.com")
+SAVE = ("python -c \"from qiskit_ibm_runtime import QiskitRuntimeService as Q; Q.save_account(token='…', instance='…', "
+        "set_as_default=True, overwrite=True)\"  with an API key and an instance from https://quantum.cloud.ibm.com")
 #: Modules whose log may hold what went over the wire.
 LOGGERS = ("qiskit_ibm_runtime", "ibm_cloud_sdk_core", "ibm_platform_services", "requests", "urllib3")
 SECRET = re.compile(r"(?i)\b(bearer|apikey|access_token|refresh_token)\b([\"'\s:=]+)[^\s\"'&,;}]+")
@@ -125,15 +125,15 @@ def translated(error: BaseException, doing: str) -> ServiceError:
     if status == 413 or (too_large(text) and status < 500 and status not in (401, 403, 408, 429)):
         return TooLargeError(f"{doing}: too large for IBM Quantum ({text}); take fewer events a job, or fewer shots")
     if kinds & {"AccountNotFoundError"}:
-        return ServiceError(f"{doing}: no IBM account is saved or in {VARIABLE}; type once, {SAVE}")
+        return ServiceError(f"{doing}: no IBM account is saved or in {VARIABLE}; type once  {SAVE}")
     if status in (401, 403) or "IBMNotAuthorizedError" in kinds:
         return ServiceError(f"{doing}: IBM Quantum refuses the account: its API key has expired, or its plan does not allow "
-                            f"this ({text}); for a new key type, {SAVE}")
+                            f"this ({text}); for a new key type  {SAVE}")
     if status >= 500 or status in (408, 429) or (status < 0 and any(isinstance(e, RequestException) for e in chain)) \
             or "maintenance" in text:
         return UnreachableError(f"{doing}: no answer from IBM Quantum ({text}); ask again later")
     if kinds & {"IBMAccountError", "AccountsError", "InvalidAccountError"}:
-        return ServiceError(f"{doing}: the IBM account cannot be used ({text}); type, {SAVE}")
+        return ServiceError(f"{doing}: the IBM account cannot be used ({text}); type  {SAVE}")
     return ServiceError(f"{doing}: IBM Quantum says no ({text})")
 
 
