@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from qad import networks, settings
-from qad.errors import NotConvergedWarning
+from qad.errors import NotConvergedWarning, beyond
 from qad.neural import NeuralDetector
 
 
@@ -72,7 +72,7 @@ class DeepSVDD(NeuralDetector):
         if collapsed:
             warnings.warn(f"the deep one-class network has collapsed: {distinct} distinct scores for {possible} different "
                           f"events, spread {spread:.1e}, radius {radius:.1e}; take fewer epochs, a smaller learning_rate or "
-                          f"weight_decay (now {self.weight_decay}), or more columns", NotConvergedWarning, stacklevel=3)
+                          f"weight_decay (now {self.weight_decay}), or more columns", NotConvergedWarning, stacklevel=beyond())
 
     def _tensors(self, X: np.ndarray, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
         return (networks.tensor((X.astype(np.float64) - self.lowest_) / self.width_, dtype),)

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from qad import settings
 from qad.detector import Detector
-from qad.errors import NotConvergedWarning
+from qad.errors import NotConvergedWarning, beyond
 
 #: What C is chosen from: from one weight that is nearly 0 to weights that are nearly free.
 STRENGTHS = (1e-4, 1e-2, 1.0, 1e2, 1e4)
@@ -85,7 +85,7 @@ class LinearClassifier(Detector):
         if not converged:
             problem = f"{self.n_iter_} iterations with C={C:g} did not reach the minimum: take a smaller C or a larger max_iter"
             self.diagnostics_["problems"] = [problem]
-            warnings.warn(f"the linear classifier has not converged: {problem}", NotConvergedWarning, stacklevel=3)
+            warnings.warn(f"the linear classifier has not converged: {problem}", NotConvergedWarning, stacklevel=beyond())
 
     def _standardised(self, X: np.ndarray) -> np.ndarray:
         return (X - self.mean_) / self.scale_

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterable
 from types import ModuleType
 
@@ -30,6 +31,15 @@ class NotConvergedWarning(UserWarning):
 
 class DirectionWarning(UserWarning):
     """The training events do not decide which way a score points: on others, typical and anomalous could change places."""
+
+
+def beyond() -> int:
+    """The ``stacklevel`` of a warning that names the user's line: the first outside of qad, classical and scikit-learn."""
+    frame, level = sys._getframe(1), 1
+    ours = ("qad", "classical", "sklearn")
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in ours:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def require(module: str, extra: str) -> ModuleType:

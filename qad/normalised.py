@@ -13,7 +13,7 @@ from torch import nn
 
 from qad import networks, settings
 from qad.energy import LOSSES, OnManifold, train_energy, tube, unconverged
-from qad.errors import InputError, NotConvergedWarning
+from qad.errors import InputError, NotConvergedWarning, beyond
 from qad.neural import NeuralDetector
 from qad.training import checkpoint_of
 from qad.transport import wasserstein
@@ -196,7 +196,7 @@ class NormalisedDetector(NeuralDetector):
         self.diagnostics_ |= found | {"converged": not problems, "problems": problems}
         if problems:
             warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning,
-                          stacklevel=4)
+                          stacklevel=beyond())
 
 
 class _Training:

@@ -14,11 +14,12 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.pipeline import make_pipeline
 
 import qad
 from qad import detector, pipeline, representations
 from qad.data import Sample
-from qad.errors import InputError
+from qad.errors import DeadParameterWarning, InputError
 from tests.conftest import toy_events, toy_jets
 
 STUDY = """name: mine
@@ -185,7 +186,7 @@ TYPED = [
     ("score model qcd.h5 -o s.csv --shots", ["requires an argument", "--help"]),
     ("simulate jets --process qcd", ["expects -o / --out"]),
     # numbers that cannot be
-    ("simulate jets --process qcd -n 0 -o a.h5", ["--n: expected 1 or more; got '0'"]),
+    ("simulate jets --process qcd -n 0 -o a.h5", ["--n: expected 1 or more; got '0'", "--process qcd -n 20000"]),
     ("simulate jets --process qcd -n many -o a.h5", ["expected a whole number; got 'many'"]),
     ("simulate jets --process qcd --seed -1 -o a.h5", ["--seed: expected 0 or more; got '-1'"]),
     ("benchmark quick --workers 0", ["--workers: expected 1 or more; got '0'"]),
@@ -329,10 +330,23 @@ def test_what_is_written(said, do, pieces, tmp_path, monkeypatch):
     assert isinstance(told.value, InputError) or "sample(s)" in text or "not fitted" in text  # scikit-learn's own
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a pipeline"])
+def test_a_warning_names_the_users_line(inside):
+    model = detector.get("quantum-autoencoder", latent=2, epochs=2)
+    encode = representations.get("constituents", n_particles=4)
+    with pytest.warns(DeadParameterWarning) as told:
+        if inside:
+            make_pipeline(encode, model).fit(JETS)
+        else:
+            model.fit(encode.fit_transform(JETS))
+    assert {w.filename for w in told} == {__file__}
+
+
 @pytest.mark.parametrize(("columns", "piece"), [((1000, 1, 1, 1000), "in MeV"), ((1, 1, 57.3, 1), "degrees")])
 def test_units_that_cannot_be_are_doubted(columns, piece):
-    with pytest.warns(UserWarning, match=piece):
+    with pytest.warns(UserWarning, match=piece) as told:
         Sample(particles=P * np.array(columns, dtype=np.float32))
+    assert told[0].filename == __file__
 
 
 def test_a_swap_that_no_number_shows_is_let_pass():

@@ -79,7 +79,7 @@ def jets(context: typer.Context, process: JetProcess, out: Out, n: Number = 10_0
 
     By default 550 < pT < 650 GeV, |η| < 2, anti-kT R = 0.8, 14 TeV.
 
-    Example:  qad simulate jets --process qcd --n 20000 --seed 1 --workers 2 -o qcd.h5
+    Example:  qad simulate jets --process qcd -n 20000 --seed 1 --workers 2 -o qcd.h5
 
     Example:  qad simulate jets --process svj --r-inv 0.6 -n 5000 --detector eflow -o svj.h5
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qad.errors import InputError, nearest
+from qad.errors import InputError, beyond, nearest
 
 PARTICLE_COLUMNS = ("pt", "eta", "phi", "mass")
 PARTICLE_UNITS = ("GeV", "", "rad", "GeV")
@@ -142,10 +142,10 @@ class Sample:
         largest = np.abs(self.particles).max((0, 1), initial=0)
         if largest[0] > 1e5 or largest[3] > 1e5:
             warnings.warn(f"particles: pT up to {largest[0]:.3g} and masses up to {largest[3]:.3g} GeV are beyond any "
-                          "collider: are they in MeV? Divide both by 1000", stacklevel=4)
+                          "collider: are they in MeV? Divide both by 1000", stacklevel=beyond())
         if largest[2] > 7:
             warnings.warn(f"particles: phi up to {largest[2]:.3g}, expected rad within ±2π: degrees (np.deg2rad), or columns "
-                          "in another order than pT, eta, phi, mass?", stacklevel=4)
+                          "in another order than pT, eta, phi, mass?", stacklevel=beyond())
 
     def __len__(self) -> int:
         return len(self.particles)

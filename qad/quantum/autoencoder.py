@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qad import networks
 from qad.detector import Detector
-from qad.errors import DeadParameterWarning, DirectionWarning, InputError, did_you_mean
+from qad.errors import DeadParameterWarning, DirectionWarning, InputError, beyond, did_you_mean
 from qad.quantum import ansatze, diagnostics, encodings, engine, optimizers, orientation, readout
 from qad.quantum.circuit import Circuit
 from qad.quantum.geometry import Metric, Overlap, score_jacobian
@@ -224,7 +224,7 @@ class QuantumAutoencoder(Detector):
         if not found.determined:
             warnings.warn(f"the background does not decide which way the score points: {found}. Trained on other events it may "
                           "call anomalies typical; take more trash qubits, features off the middle of their range, or more "
-                          "events", DirectionWarning, stacklevel=4)
+                          "events", DirectionWarning, stacklevel=beyond())
         return {"direction": found._asdict()}
 
     def _check_encoding(self, circuit: Circuit, few: torch.Tensor) -> None:
@@ -315,7 +315,7 @@ class QuantumAutoencoder(Detector):
             name = getattr(self.ansatz, "__name__", self.ansatz)
             shown = ", ".join(self.dead_[:8]) + (", …" if len(self.dead_) > 8 else "")
             warnings.warn(f"{len(self.dead_)} of {self.parameters_} weights cannot change any score of ansatz '{name}' "
-                          f"with latent={self.latent}: {shown}", DeadParameterWarning, stacklevel=4)
+                          f"with latent={self.latent}: {shown}", DeadParameterWarning, stacklevel=beyond())
 
     def _start(self, circuit: Circuit, mean: MeanState) -> torch.Tensor:
         """Where training begins."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from qad.energy import LOSSES, still_falling, train_energy, unconverged
-from qad.errors import InputError, NotConvergedWarning
+from qad.errors import InputError, NotConvergedWarning, beyond
 from qad.quantum import engine, readout
 from qad.quantum.autoencoder import _whole
 from qad.quantum.circuit import Circuit
@@ -155,7 +155,7 @@ class NormalisedAutoencoder(ContrastiveAutoencoder):
         self.diagnostics_ |= {"converged": not problems, "problems": problems}
         if problems:
             warnings.warn(f"the normalised autoencoder has not converged: {'; '.join(problems)}", NotConvergedWarning,
-                          stacklevel=3)
+                          stacklevel=beyond())
 
     @torch.no_grad()
     def _judged(self, model: Ensemble, X: torch.Tensor) -> dict[str, Any]:
