@@ -55,8 +55,8 @@ def number(x, digits=2):
 
 
 def told(model):
-    words = " told" if model["told"] else ""
-    return f"{model['kind']}{words}" + (f" [{model['mark']}]" if model["mark"] else "")
+    said = [*model["marks"], *([model["mark"]] if model["mark"] else [])]
+    return model["kind"] + (f" [{'; '.join(said)}]" if said else "")
 
 
 def table(record, chosen, metrics, kinds, full=False):

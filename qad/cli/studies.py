@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,17 +81,25 @@ def benchmark(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _reporting() -> Iterator[Any]:
+    with progress("") as bar:
+        yield row(bar, "work out the report")
+
+
 def _verdict(runs: Path, data: Path | None = None) -> dict[str, Any]:
     from qad.report import write_report
 
-    path, verdict = write_report(runs, data)
+    with _reporting() as told:
+        path, verdict = write_report(runs, data, told)
     return {"report": str(path.resolve()), "headline": verdict.headline, "sentences": verdict.sentences}
 
 
 def _report(runs: Path, data: Path | None = None) -> None:
     from qad.report import write_report
 
-    path, verdict = write_report(runs, data)
+    with _reporting() as told:
+        path, verdict = write_report(runs, data, told)
     print(verdict.headline)
     for sentence in verdict.sentences:
         print(f"  {sentence}")
@@ -138,7 +148,7 @@ def report(
     if form != "html" and (serve or as_json or data_folder is not None):
         fail("--serve, --json and --data go with the page; leave --format out")
     if serve:
-        _serve(runs, port, data_folder)
+        _serve(runs, port, data_folder, as_json)
     elif form == "html":
         if as_json:
             print(json.dumps(_verdict(runs, data_folder)))
@@ -147,28 +157,33 @@ def report(
     elif form == "pdf":
         from qad.report.paper import write_figures
 
-        for path in write_figures(runs, out or runs / "figures"):
-            print(path)
+        with _reporting() as told:
+            written = write_figures(runs, out or runs / "figures", told)
+        print("\n".join(map(str, written)))
     elif form == "record":
         from qad.report.record import as_record, as_text, write_record
 
-        print(as_text(as_record(runs)), end="") if out is None else print(write_record(runs, out))
+        with _reporting() as told:
+            said = as_text(as_record(runs, told)) if out is None else f"{write_record(runs, out, told)}\n"
+        print(said, end="")
     else:
-        from qad.persistence import atomic_write
         from qad.report import as_latex, as_markdown
+        from qad.report.files import check_folder, write_file
 
-        text = (as_latex if form == "latex" else as_markdown)(runs, metric, train)
-        if out is None:
-            print(text)
-        else:
-            atomic_write(out, f"{text}\n")
-            print(out)
+        if out is not None:
+            check_folder(out)
+        with _reporting() as told:
+            text = (as_latex if form == "latex" else as_markdown)(runs, metric, train, told)
+        print(text if out is None else write_file(out, f"{text}\n"))
 
 
-def _serve(runs: Path, port: int, data: Path | None) -> None:
+def _serve(runs: Path, port: int, data: Path | None, as_json: bool) -> None:
     from qad.report.live import serve
 
+    def ready(address: str) -> None:
+        print(json.dumps({"address": address}) if as_json else f"{address}  (Ctrl-C ends it)", flush=True)
+
     try:
-        serve(runs, port, data, ready=lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True))
+        serve(runs, port, data, ready)
     except KeyboardInterrupt:
         print("\nqad: the server has ended", file=sys.stderr)

@@ -69,6 +69,16 @@ def auc(background: ArrayLike, signal: ArrayLike) -> float:
     return float((below + upto).mean() / (2 * len(b)))
 
 
+def fpr_at_tpr(curve: Roc, tpr: ArrayLike) -> np.ndarray:
+    """ε_b where ε_s first reaches ``tpr``, interpolated between scores; of the shape of ``tpr``.
+
+    >>> fpr_at_tpr(roc([0.1, 0.2, 0.3], [0.2, 0.9]), [0.5, 0.75])
+    array([0.        , 0.33333333])
+    """
+    reached, first = np.unique(curve.tpr, return_index=True)
+    return np.asarray(np.interp(np.asarray(tpr, dtype=np.float64), reached, curve.fpr[first]))
+
+
 def rejection(curve: Roc, signal_efficiency: float, fewest: int = FEWEST_BACKGROUND) -> float:
     """1/ε_b where ε_s first reaches ``signal_efficiency``, interpolated between scores.
 
@@ -78,8 +88,7 @@ def rejection(curve: Roc, signal_efficiency: float, fewest: int = FEWEST_BACKGRO
     >>> round(rejection(curve, 0.6), 2), rejection(curve, 0.5)
     (10.0, nan)
     """
-    tpr, first = np.unique(curve.tpr, return_index=True)
-    fpr = float(np.interp(signal_efficiency, tpr, curve.fpr[first]))
+    fpr = float(fpr_at_tpr(curve, signal_efficiency))
     return 1 / fpr if fpr * curve.n_background[-1] >= fewest else float("nan")
 
 

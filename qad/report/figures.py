@@ -13,10 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from qad.metrics import sic
-from qad.metrics.significance import FEWEST_BACKGROUND
+from qad.metrics.significance import FEWEST_BACKGROUND as FEWEST_FOR_SIC
 from qad.report.convergence import Convergence, curves_of
-from qad.report.tables import Summary, copies_of, pareto
+from qad.report.tables import Summary, mean_fpr, pareto
 
 #: A figure, or a part of one, as plotly's JSON has it: checked by no library, but made ten times faster.
 Figure = dict[str, Any]
@@ -68,16 +67,17 @@ def _digits(values: Any, digits: int = 4) -> list[float]:
 def rejection_points(s: Summary) -> tuple[np.ndarray, np.ndarray]:
     """ε_s and 1/ε_b, ε_b averaged over the seeds, as far as ten background events remain."""
     grid = np.linspace(0.02, 1, POINTS)
-    fpr = np.mean([np.interp(grid, r.curve.tpr, r.curve.fpr) for r in s.rows], axis=0)
-    shown = fpr * s.rows[0].curve.n_background[-1] >= 10 * copies_of(s.rows[0].run)
+    fpr = mean_fpr(s.rows, grid)
+    shown = np.isfinite(fpr)
     return grid[shown], 1 / fpr[shown]
 
 
 def sic_points(s: Summary) -> tuple[np.ndarray, np.ndarray]:
-    """ε_s and ε_s/√ε_b of the first seed, where at least 25 background events remain."""
-    x, y = sic(s.rows[0].curve, math.ceil(FEWEST_BACKGROUND * copies_of(s.rows[0].run)))
-    pick = np.unique(np.linspace(0, len(x) - 1, min(len(x), POINTS)).astype(int))
-    return x[pick], y[pick]
+    """ε_s and ε_s/√ε_b, ε_b averaged over the seeds, where at least 25 background events remain."""
+    grid = np.unique(np.concatenate([np.geomspace(0.002, 0.05, POINTS // 3), np.linspace(0.05, 1, POINTS)]))
+    fpr = mean_fpr(s.rows, grid, FEWEST_FOR_SIC)
+    shown = np.isfinite(fpr)
+    return grid[shown], grid[shown] / np.sqrt(fpr[shown])
 
 
 def _axis(title: str, **more: Any) -> Figure:
@@ -109,7 +109,7 @@ def rejection_curves(summaries: Sequence[Summary], lines: Mapping[str, Figure]) 
 
 
 def sic_curves(summaries: Sequence[Summary], lines: Mapping[str, Figure]) -> Figure:
-    """ε_s/√ε_b against ε_s, first seed, where at least 25 background events remain; dotted: nothing gained."""
+    """ε_s/√ε_b against ε_s, seed-averaged ε_b, where at least 25 background events remain; dotted: nothing gained."""
     curves = _curves(summaries, lines, sic_points, "ε<sub>s</sub> %{x:.2f}, SIC %{y:.3g}")
     return {"data": [*curves, _rule([0, 1], [1, 1])], "layout": {
         **LAYOUT, "showlegend": False, "xaxis": _axis("signal efficiency ε<sub>s</sub>", range=[0, 1]),

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from qad.report.markdown import Part, comparison
+from qad.report.tables import Progress
 
 #: Rows from which a table is set over several pages.
 LONGEST = 40
@@ -20,13 +21,13 @@ def escape(text: str) -> str:
     return PATTERN.sub(lambda found: SPECIAL[found[0]], text)
 
 
-def as_latex(runs: str | Path, metric: str = "auc", train: str | None = None) -> str:
+def as_latex(runs: str | Path, metric: str = "auc", train: str | None = None, progress: Progress | None = None) -> str:
     """The table of a study's ``metric`` for a paper (packages: booktabs, for more than forty rows longtable).
 
     Rows, errors and arguments are those of :func:`qad.report.as_markdown`; the caption has the verdict's headline and the
     commands. Raises :class:`~qad.errors.InputError`.
     """
-    found = comparison(runs, metric, train)
+    found = comparison(runs, metric, train, progress)
     command = f"qad report {runs} --format latex{found.options}"
     made = f"Made by \\texttt{{{escape(found.study)}}} and \\texttt{{{escape(command)}}}."
     longest = max(len(part.rows) for part in found.parts)

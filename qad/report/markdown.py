@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,9 @@ from qad.detector import KINDS
 from qad.errors import InputError, did_you_mean
 from qad.metrics import max_sic, rejection
 from qad.metrics.intervals import bootstrap_metric
-from qad.report.convergence import mark
-from qad.report.tables import Replicas, Summary, read_rows, summarise
-from qad.report.verdict import directions, judge
+from qad.report.tables import Progress, Replicas, Summary, read_rows, steps, summarise
+from qad.report.told import remarks
+from qad.report.verdict import judge
 
 TITLES = {"auc": "AUC", "rejection_03": "1/ε_b at ε_s = 0.3", "rejection_05": "1/ε_b at ε_s = 0.5", "max_sic": "Largest SIC"}
 #: The same in a replica, which may well have fewer background events than are asked of the measured value.
@@ -50,13 +50,13 @@ class Comparison:
     parts: list[Part]
 
 
-def comparison(runs: str | Path, metric: str = "auc", train: str | None = None) -> Comparison:
+def comparison(runs: str | Path, metric: str = "auc", train: str | None = None,
+               progress: Progress | None = None) -> Comparison:
     """What :func:`as_markdown` and :func:`qad.report.latex.as_latex` show; arguments and errors as there."""
     if metric not in TITLES:
         raise InputError(did_you_mean(metric, TITLES, "metric"))
     record, rows, missing = read_rows(runs)
-    summaries = summarise(rows)
-    pairs = directions(summaries)
+    pairs = list(dict.fromkeys((r.values["train"], r.signal) for r in rows))
     backgrounds = list(dict.fromkeys(a for a, _ in pairs))
     if train is not None and train not in backgrounds:
         raise InputError(did_you_mean(train, backgrounds, "background"))
@@ -64,6 +64,9 @@ def comparison(runs: str | Path, metric: str = "auc", train: str | None = None) 
         parts = [[p for p in pairs if p[0] == train]]
     else:
         parts = [[p for p in pairs if p[0] == b] for b in backgrounds] if len(pairs) > WIDEST else [pairs]
+    shown = [r for r in rows if train in (None, r.values["train"])]
+    step = steps(progress, len(rows) + len(shown) * (metric != "auc"))
+    summaries = summarise(rows, step=step)
     table: dict[tuple[str, str], Row] = {}
     for s in summaries:
         table.setdefault((s.detector, s.representation), {})[s.train, s.signal] = s
@@ -73,17 +76,17 @@ def comparison(runs: str | Path, metric: str = "auc", train: str | None = None) 
     name = record["study"]["name"]
     return Comparison(name, f"qad benchmark {name if name in studies() else f'{name}.yaml'}", "".join(options),
                       _caption(summaries, metric), judge(summaries, missing).headline,
-                      [_table(ordered, metric, shown, pairs, drawn) for shown in parts])
+                      [_table(ordered, metric, part, pairs, drawn, step) for part in parts])
 
 
-def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None) -> str:
+def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None, progress: Progress | None = None) -> str:
     """The table of a study's ``metric``, the verdict's headline and the commands that made them.
 
     Rows by kind, then the best worst direction first. ``train`` shows one background; "worst" is always over all directions.
     Error² = variance of the mean over the seeds in bootstrap replicas of the test events + variance over the seeds / their
-    number. Raises :class:`InputError`.
+    number. ``progress`` is told how many steps are done, and of how many. Raises :class:`InputError`.
     """
-    found = comparison(runs, metric, train)
+    found = comparison(runs, metric, train, progress)
     lines = [found.caption, ""]
     for part in found.parts:
         rule = ["---", *("---" if h == "kind" else "---:" for h in part.heads[1:])]
@@ -93,15 +96,17 @@ def as_markdown(runs: str | Path, metric: str = "auc", train: str | None = None)
     return "\n".join(lines)
 
 
-def error(summary: Summary, metric: str, drawn: Replicas) -> float:
+def error(summary: Summary, metric: str, drawn: Replicas, step: Callable[[], None] = lambda: None) -> float:
     """Error of the mean over the seeds: of the test events and, with more than one seed, of the training."""
     if metric == "auc":
         replicas = summary.boot
     else:
         pair = (summary.train, summary.signal)
-        replicas = np.array([
-            bootstrap_metric(*(r.run.scores[p] for p in pair), *(drawn(r.run, p) for p in pair), REPLICA[metric])
-            for r in summary.rows])
+        found = []
+        for r in summary.rows:
+            found.append(bootstrap_metric(*(r.run.scores[p] for p in pair), *(drawn(r.run, p) for p in pair), REPLICA[metric]))
+            step()
+        replicas = np.array(found)
     spread = summary.sd[metric] / math.sqrt(len(summary.rows)) if len(summary.rows) > 1 else 0.0
     return math.hypot(float(np.nanstd(replicas.mean(0), ddof=1)), spread)
 
@@ -141,7 +146,7 @@ def _value(summary: Summary, metric: str) -> tuple[str, int]:
 
 
 def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], pairs: Sequence[tuple[str, str]],
-           drawn: Replicas) -> Part:
+           drawn: Replicas, step: Callable[[], None]) -> Part:
     worst = "worst" if len(shown) == len(pairs) else f"worst of all {len(pairs)}"
     part = Part(["detector (representation)", *(f"{a} → {b}" for a, b in shown), worst, "kind", "parameters", "fit seconds",
                  "events/s"], [])
@@ -153,12 +158,15 @@ def _table(rows: Sequence[Row], metric: str, shown: Sequence[tuple[str, str]], p
         for pair in shown:
             text, digits = _value(row[pair], metric) if pair in row else ("–", 0)
             known = pair in row and math.isfinite(row[pair].mean[metric])
-            cells.append(f"{text} ± {error(row[pair], metric, drawn):.{digits}f}" if known else text)
+            if not known and pair in row and metric != "auc":
+                for _ in row[pair].rows:
+                    step()
+            cells.append(f"{text} ± {error(row[pair], metric, drawn, step):.{digits}f}" if known else text)
         least = _worst(row, metric, pairs)
         cost = {id(r.run): r.run.record for s in here for r in s.rows}.values()
         speed = sum(c["events_per_second"] for c in cost) / len(cost)
         sizes = sorted({c["parameters"] for c in cost if c.get("parameters") is not None})
-        said = mark(r.run for s in here for r in s.rows)
+        said = "; ".join(remarks([r.run for s in here for r in s.rows]))
         called = f"{here[0].name} [{said}]" if said else here[0].name
         part.rows.append((here[0].kind, [
             called, *cells, "–" if least is None else _value(least, metric)[0], here[0].kind,

@@ -21,7 +21,7 @@ from qad.report.embeddings import Embedding
 from qad.report.embeddings import embeddings as embeddings_of
 from qad.report.environment import environment
 from qad.report.shifts import Shift, shifts_csv, shifts_of, table_of
-from qad.report.tables import Row, Summary, read_rows, results_csv, summarise
+from qad.report.tables import Progress, Row, Summary, read_rows, results_csv, steps, summarise
 from qad.report.told import told_classes
 from qad.report.verdict import NEEDED, Verdict, directions, judge
 
@@ -41,15 +41,17 @@ class Report:
     failed: int
 
 
-def write_report(runs: str | Path, data: str | Path | None = None) -> tuple[Path, Verdict]:
+def write_report(runs: str | Path, data: str | Path | None = None,
+                 progress: Progress | None = None) -> tuple[Path, Verdict]:
     """Write ``report.html`` and ``results.csv`` into the folder ``runs``; returns the page's path and the verdict.
 
-    data   folder of the samples, if they are no longer where the study had them: the page draws a few of their events
+    data      folder of the samples, if they are no longer where the study had them: the page draws a few of their events
+    progress  told how many steps are done, and of how many
 
     Raises :class:`InputError` if the folder holds no finished run.
     """
     root = Path(runs)
-    made = make(root, data)
+    made = make(root, data, progress=progress)
     try:
         if made.shifts:
             atomic_write(root / "shifts.csv", shifts_csv(made.shifts))
@@ -61,19 +63,21 @@ def write_report(runs: str | Path, data: str | Path | None = None) -> tuple[Path
 
 
 def make(root: Path, data: str | Path | None = None, memory: dict[Any, Any] | None = None,
-         served: str | None = None) -> Report:
+         served: str | None = None, progress: Progress | None = None) -> Report:
     """The page of the runs in ``root``, as text. Raises :class:`InputError` if there is no finished run.
 
     memory  kept between calls by whoever makes the page again and again
     served  version of a page that asks its server for a newer one
     """
     record, rows, missing = read_rows(root)
-    summaries = summarise(rows, memory)
+    step = steps(progress, len(rows) + 1)  # the last one draws
+    summaries = summarise(rows, memory, step)
     verdict = judge(summaries, missing)
     runs = list({id(r.run): r.run for r in rows}.values())
     shifts = shifts_of(runs)
     events = Events(record, root, None if data is None else Path(data), memory)
     page = render(record, summaries, verdict, missing, shifts, embeddings_of(root, runs), events, served)
+    step()
     return Report(page, verdict, rows, shifts, missing, len({f["cell"] for f in record["failed"]}))
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from qad.detector import KINDS
 from qad.errors import InputError
 from qad.report import figures, sections
-from qad.report.tables import Summary, pareto, read_rows, summarise
-from qad.report.verdict import directions
+from qad.report.files import write_picture
+from qad.report.tables import Progress, Summary, pareto, read_rows, steps, summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,28 +25,32 @@ OPEN = ("control", "supervised")
 Draw = Callable[["Axes", list[Summary], Mapping[str, dict[str, Any]]], None]
 
 
-def write_figures(runs: str | Path, out: str | Path) -> list[Path]:
+def write_figures(runs: str | Path, out: str | Path, progress: Progress | None = None) -> list[Path]:
     """Write ``roc-``, ``sic-`` and ``pareto-<background>-<signal>.pdf`` into the folder ``out``; returns their paths.
 
     The curves are those that the page shows first: the best few of each kind, controls among them; every detector is a point of
-    the Pareto picture. Raises :class:`InputError`.
+    the Pareto picture. ``progress`` is told how many steps are done, and of how many. Raises :class:`InputError`.
     """
-    summaries = summarise(read_rows(runs)[1])
     folder = Path(out)
+    rows = read_rows(runs)[1]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {error.strerror}; choose another with -o") from None
-    rows = sections.overview(summaries)
-    lines = figures.styles([(r["name"], r["kind"]) for r in sorted(rows, key=lambda r: KINDS.index(r["kind"]))])
+    pairs = list(dict.fromkeys((r.values["train"], r.signal) for r in rows))
+    step = steps(progress, len(rows) + len(pairs) * len(PICTURES))
+    summaries = summarise(rows, step=step)
+    shown = sections.overview(summaries)
+    lines = figures.styles([(r["name"], r["kind"]) for r in sorted(shown, key=lambda r: KINDS.index(r["kind"]))])
     written = []
-    for train, signal in directions(summaries):
+    for train, signal in pairs:
         here = [s for s in summaries if (s.train, s.signal) == (train, signal)]
         for name, draw in PICTURES.items():
             path = folder / f"{name}-{train}-{signal}.pdf"
             with _axes(path, f"trained on {train}, looking for {signal}") as axes:
                 draw(axes, here, lines)
             written.append(path)
+            step()
     return written
 
 
@@ -66,9 +70,7 @@ def _axes(path: Path, title: str) -> Iterator[Axes]:
         before = fonts.level
         fonts.setLevel(logging.ERROR)
         try:
-            figure.savefig(path, metadata={"CreationDate": None})
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}") from None
+            write_picture(figure, path, metadata={"CreationDate": None})
         finally:
             fonts.setLevel(before)
 

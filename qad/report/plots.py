@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qad.errors import InputError
+from qad.report.files import write_picture
 
 #: Okabe and Ito's colours and a marker each: told apart by everyone, in print too.
 STYLES = (("#d55e00", "o"), ("#0072b2", "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#e69f00", "v"), ("#555555", "P"))
@@ -30,8 +31,7 @@ def cost_curves(curves: dict[str, Sequence[dict[str, float]]], out: Path) -> Pat
         ax.grid(alpha=0.3)
     figure.axes[0].set_ylabel("seconds")
     figure.axes[0].legend(frameon=False, fontsize=9)
-    figure.savefig(out, dpi=150)
-    return out
+    return write_picture(figure, out, dpi=150)
 
 
 def check_picture(out: Path) -> None:
@@ -71,5 +71,4 @@ def races(found: dict[str, dict], out: Path) -> Path:
     axes[1, 0].set_ylabel("loss (infidelity)")
     axes[0, 0].legend(frameon=False, fontsize=8)
     figure.supxlabel("dotted: target; black: ceiling of any unitary; bands: quartiles of ten starts", fontsize=9)
-    figure.savefig(out, dpi=130)
-    return out
+    return write_picture(figure, out, dpi=130)

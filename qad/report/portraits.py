@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from qad.errors import InputError
+from qad.report.files import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +39,7 @@ AREA = 6000.0
 
 def save(figure: Figure, out: Path) -> None:
     """Write ``figure`` by the suffix of ``out``. Raises :class:`InputError`."""
-    try:
-        figure.savefig(out, dpi=150)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from None
+    write_picture(figure, out, dpi=150)
 
 
 class Portrait(Figure):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from qad.benchmark import studies
-from qad.benchmark.runs import Run
 from qad.detector import KINDS
 from qad.errors import InputError
-from qad.metrics.ranking import FEWEST_BACKGROUND, Roc
-from qad.persistence import atomic_write
-from qad.report.tables import METRICS, Summary, copies_of, read_rows, summarise
+from qad.report.files import check_folder, write_file
+from qad.report.tables import METRICS, Progress, Summary, mean_fpr, read_rows, steps, summarise
+from qad.report.told import marks
 from qad.report.verdict import best_of, directions, judge
 
 SCHEMA_VERSION = 1
@@ -29,24 +27,25 @@ CURVES = 3
 MEANS = ("effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second")
 
 
-def as_record(runs: str | Path) -> dict[str, Any]:
+def as_record(runs: str | Path, progress: Progress | None = None) -> dict[str, Any]:
     """The record of the study whose runs lie in the folder ``runs``; only types that JSON knows, None where undefined.
 
     study, title, seeds, missing  of the study; how many of its models are not there
     verdict                       ``headline`` and ``sentences``, as the report has them
     directions                    per background and signal: numbers of test events, fingerprints (one if all saw the same
                                   events), the best control, and ``least_rejection``: a 1/ε_b that is None is larger
-    models                        per background, representation and detector: kind, family, seeds, what it was ``told``, cost
+    models                        per background, representation and detector: kind, family, seeds, what the detector was
+                                  ``told``, ``marks`` of what it or its representation was told, cost
     rows                          per model (its place in ``models``) and signal: ``mean`` and ``sd`` of the ``metrics``,
                                   68 % ``interval`` and ``error`` of the mean AUC, paired ``difference`` [value, error] to the
                                   best control; of the best few 1/ε_b at ``efficiencies``
     configuration, samples        the study as its YAML has it, without what is empty; files and fingerprints
     versions, commands, date      of the packages; what makes the record again; day on which the last run ended (UTC)
 
-    Raises :class:`InputError` if there is no finished run.
+    ``progress`` is told how many rows are done, and of how many. Raises :class:`InputError` if there is no finished run.
     """
     record, rows, missing = read_rows(runs)
-    summaries = summarise(rows)
+    summaries = summarise(rows, step=steps(progress, len(rows)))
     verdict = judge(summaries, missing)
     study = record["study"]
     found = {id(r.run): r.run for r in rows}.values()
@@ -73,18 +72,14 @@ def as_record(runs: str | Path) -> dict[str, Any]:
         "failed": record["failed"],
         "versions": record["versions"],
         "commands": _commands(study["name"]),
-        "date": max((_ended(r) for r in found), default=""),
+        "date": max((str(r.record.get("finished") or "") for r in found), default="")[:10],
     }
 
 
-def write_record(runs: str | Path, out: str | Path) -> Path:
+def write_record(runs: str | Path, out: str | Path, progress: Progress | None = None) -> Path:
     """Write :func:`as_record` to the file ``out``, a line for each row. Returns its path; raises :class:`InputError`."""
-    out = Path(out)
-    try:
-        atomic_write(out, as_text(as_record(runs)))
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}") from None
-    return out
+    check_folder(Path(out))
+    return write_file(Path(out), as_text(as_record(runs, progress)))
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -131,6 +126,7 @@ def _model(s: Summary) -> dict[str, Any]:
     shots = {r.values["shots"] for r in s.rows}
     return {"train": s.train, "representation": s.representation, "detector": s.detector, "kind": s.kind, "family": s.family,
             "mark": s.mark, "seeds": len(s.rows), "told": s.rows[0].run.record.get("told"),
+            "marks": marks(r.run for r in s.rows),
             "parameters": s.rows[0].values["parameters"], **{k: _mean([r.values[k] for r in s.rows]) for k in MEANS},
             "shots": shots.pop() if len(shots) == 1 else None}
 
@@ -155,19 +151,8 @@ def _row(s: Summary, best: Summary | None, drawn: bool, model: int) -> dict[str,
         "error": _number(math.hypot(float(s.boot.mean(0).std(ddof=1)), spread), 2),
         "difference": None if difference is None else [_number(difference.value, 4), _number(difference.error, 3)],
     }
-    return {**row, "rejection": _curve([(r.curve, copies_of(r.run)) for r in s.rows])} if drawn else row
-
-
-def _curve(curves: Sequence[tuple[Roc, float]]) -> list[float | None]:
-    """1/ε_b at each of :data:`EFFICIENCIES`, ε_b the mean over the seeds; None where too few background events are left."""
-    fpr = np.mean([np.interp(EFFICIENCIES, *_steps(curve)) for curve, _ in curves], axis=0)
-    known = fpr * curves[0][0].n_background[-1] >= FEWEST_BACKGROUND * curves[0][1]
-    return [_number(1 / v, 4) if k else None for v, k in zip(fpr, known, strict=True)]
-
-
-def _steps(curve: Roc) -> tuple[np.ndarray, np.ndarray]:
-    tpr, first = np.unique(curve.tpr, return_index=True)
-    return tpr, curve.fpr[first]
+    # ε_b is the mean over the seeds; None where too few background events are left
+    return {**row, "rejection": [_number(1 / v, 4) for v in mean_fpr(s.rows, np.array(EFFICIENCIES))]} if drawn else row
 
 
 def _number(value: float, digits: int = 6) -> float | None:
@@ -196,9 +181,3 @@ def _names(files: Any) -> Any:
 def _commands(name: str) -> list[str]:
     return [f"qad benchmark {name if name in studies() else f'{name}.yaml'}",
             f"qad report runs/{name} --format record -o {name}.json"]
-
-
-def _ended(run: Run) -> str:
-    if run.path is None:
-        return ""
-    return datetime.fromtimestamp((run.path / "run.json").stat().st_mtime, UTC).date().isoformat()

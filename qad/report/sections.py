@@ -9,14 +9,14 @@ from typing import Any
 import plotly.io
 from markupsafe import Markup
 
-from qad.benchmark.runs import Run
 from qad.detector import KINDS
-from qad.report import embedding_figures, figures, told
+from qad.report import embedding_figures, figures
 from qad.report.convergence import HEADS, Convergence, converged, mark, problems_of
 from qad.report.convergence import table_of as convergence_table
 from qad.report.embeddings import Embedding
 from qad.report.embeddings import table_of as embeddings_table
 from qad.report.tables import Summary, pareto
+from qad.report.told import remarks
 from qad.report.verdict import JUDGED, best_of, directions
 
 #: Pictures of trainings, and of embeddings, that the page shows without being asked.
@@ -66,11 +66,6 @@ def shown_first(ranked: Sequence[tuple[str, str, str]]) -> set[str]:
         if left[group] >= 0:
             found.add(name)
     return found
-
-
-def remarks(runs: Sequence[Run]) -> list[str]:
-    """Tags behind a detector's name: what it was told, whether it converged."""
-    return [*told.marks(runs), *([said] if (said := mark(runs)) else [])]
 
 
 def overview(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
@@ -125,7 +120,7 @@ def table(here: Sequence[Summary]) -> list[dict[str, Any]]:
     for s in ranked:
         values = s.rows[0].values
         d = None if best is None or s is best else s.minus(best)
-        epoch, speed = _mean(s, "seconds_per_epoch"), _mean(s, "events_per_second")
+        epoch, speed, effective = (_mean(s, k) for k in ("seconds_per_epoch", "events_per_second", "effective_parameters"))
         shots = "exact" if values["shots"] is None and s.family == "quantum" else values["shots"]
         rows.append({
             "name": s.name, "detector": s.detector, "representation": s.representation, "kind": s.kind,
@@ -137,7 +132,7 @@ def table(here: Sequence[Summary]) -> list[dict[str, Any]]:
                 cell("–") if d is None else cell(f"{d.value:+.4f}".replace("-", "−"), d.value, sd=_number(d.error, 4)),
                 **{m: _with_sd(s, m, digits) for m, _, digits, _ in METRICS},
                 "parameters": _count(values["parameters"]),
-                "effective": _count(values["effective_parameters"]),
+                "effective": cell(f"{effective:,.4g}" if math.isfinite(effective) else "–", effective),
                 "fit": cell(f"{s.seconds:.2f}", s.seconds),
                 "epoch": cell(f"{epoch:.2g}" if math.isfinite(epoch) else "–", epoch),
                 "speed": cell(f"{float(f'{speed:.3g}'):,.0f}", speed),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from qad.benchmark.runs import Run, read_runs, read_study_record
 from qad.detector import LABELLED
 from qad.errors import InputError
-from qad.metrics import Difference, Roc, max_sic, paired_difference, rejection, roc, tpr_at_fpr
+from qad.metrics import Difference, Roc, fpr_at_tpr, max_sic, paired_difference, rejection, roc, tpr_at_fpr
 from qad.metrics.intervals import bootstrap_auc, bootstrap_weights, percentile_interval
 from qad.metrics.ranking import FEWEST_BACKGROUND
 from qad.metrics.significance import FEWEST_BACKGROUND as FEWEST_FOR_SIC
@@ -26,6 +27,9 @@ METRICS = ("auc", "rejection_03", "rejection_05", "max_sic", "tpr_1e2", "tpr_1e3
 COST = ("parameters", "effective_parameters", "fit_seconds", "seconds_per_epoch", "events_per_second", "shots")
 COLUMNS = ("train", "signal", "representation", "detector", "kind", "seed", *METRICS, *COST, "fingerprint", "converged")
 DRAWS = 400
+
+#: Told how many steps are done, and of how many.
+Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,13 @@ def copies_of(run: Run) -> float:
     return float((run.record.get("copies") or {}).get(run.train, 1.0))
 
 
+def mean_fpr(rows: Sequence[Row], efficiencies: np.ndarray, fewest: int = FEWEST_BACKGROUND) -> np.ndarray:
+    """ε_b at each ε_s of ``efficiencies``, mean over the seeds; NaN where fewer than ``fewest`` background events are left."""
+    fpr = np.mean([fpr_at_tpr(r.curve, efficiencies) for r in rows], axis=0)
+    known = fpr * rows[0].curve.n_background[-1] >= math.ceil(fewest * copies_of(rows[0].run))
+    return np.where(known, fpr, np.nan)
+
+
 def rows_of(runs: Sequence[Run]) -> list[Row]:
     """One row per run and signal."""
     rows = []
@@ -220,10 +231,23 @@ class Replicas:
         return self._weights[process, n]
 
 
-def summarise(rows: Sequence[Row], memory: dict[Any, Any] | None = None) -> list[Summary]:
+def steps(progress: Progress | None, total: int) -> Callable[[], None]:
+    """A function that tells ``progress`` of one step more each time, of ``total`` in all; of none at once."""
+    done = itertools.count()
+
+    def step() -> None:
+        if progress is not None:
+            progress(next(done), total)
+
+    step()
+    return step
+
+
+def summarise(rows: Sequence[Row], memory: dict[Any, Any] | None = None,
+              step: Callable[[], None] = lambda: None) -> list[Summary]:
     """Group rows over seeds, in the order of first appearance; bootstrap replicas are shared within a background.
 
-    ``memory`` keeps the replicas of each run for whoever summarises the same runs again.
+    ``memory`` keeps the replicas of each run for whoever summarises the same runs again; ``step`` is called after each row.
     """
     memory = {} if memory is None else memory
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
@@ -240,6 +264,7 @@ def summarise(rows: Sequence[Row], memory: dict[Any, Any] | None = None) -> list
             if row.run.path is None or key not in memory:
                 memory[key] = bootstrap_auc(b, s, drawn(row.run, train), drawn(row.run, signal))
             boot.append(memory[key])
+            step()
         replicas = np.array(boot)
         table = {m: np.array([r.values[m] for r in group], dtype=np.float64) for m in METRICS}
         summaries.append(Summary(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from qad.benchmark.runs import Run
 from qad.detector import LABELLED
+from qad.report.convergence import mark
 
 #: Steps that are told classes, in runs that did not note it yet.
 EARLIER = ("SupervisedContrastive",)
@@ -24,6 +25,11 @@ def marks(runs: Iterable[Run]) -> list[str]:
         if isinstance(source, list) and source:
             found[f"learned from {' + '.join(map(str, source))}"] = None
     return list(found)
+
+
+def remarks(runs: Sequence[Run]) -> list[str]:
+    """What stands behind a detector's name: what it was told, whether it converged."""
+    return [*marks(runs), *([said] if (said := mark(runs)) else [])]
 
 
 def told_classes(run: Run) -> bool:

@@ -191,6 +191,7 @@ def _training(summaries: Sequence[Summary]) -> list[str]:
         if (s.name, s.train) not in told and all("distance_to_ceiling" in n for n in notes):
             told.add((s.name, s.train))  # the loss belongs to the training sample, whatever the signal
             gap = sum(n["distance_to_ceiling"] for n in notes) / len(notes)
+            gap = 0.0 if abs(gap) < 5e-6 else gap  # rounding, of one that is the ceiling: no -0.00000
             floor = sum(n["loss_at_ceiling"] for n in notes) / len(notes)
             reached = beside.get("ceiling")
             if reached and abs(floor - _floor(reached)) > 1e-9:  # the ceiling of another objective, without contrast say

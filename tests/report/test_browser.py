@@ -180,6 +180,13 @@ def test_tabs_and_provenance_one_click_away(report, visit):
     assert shown.count() == 2 * 8 + 8 and page.locator("#top-to-qcd .display p").first.inner_text().startswith("top, 1. score")
 
 
+@pytest.mark.parametrize("hash_", ["#100%", "#nothing"])
+def test_a_mistyped_address_is_the_first_tab(report, visit, hash_):
+    page = visit(f"{report.as_uri()}{hash_}")
+    assert page.locator(".panel:visible").get_attribute("id") == "all"
+    assert page.locator(".panel.active .main-svg").count() > 0
+
+
 def test_light_and_dark(report, visit):
     def colours(page):
         return page.evaluate("""() => [getComputedStyle(document.body).backgroundColor,
@@ -245,6 +252,8 @@ def test_a_served_page_waits_refreshes_and_keeps_its_state(report, visit, tmp_pa
             tab(page, "top → qcd")
             page.locator(".choose input").fill("substructure")
             page.locator("[data-toggle=kind][value=quantum]").click()
+            head(page, "AUC").click()  # the smallest first
+            page.locator(".verdict summary").click()
             page.wait_for_function("document.querySelector('.live span').textContent.includes('models to come')")
             shutil.copytree(report.parent, root, dirs_exist_ok=True)
             page.wait_for_function("document.body.innerText.includes('mahalanobis')")
@@ -252,6 +261,12 @@ def test_a_served_page_waits_refreshes_and_keeps_its_state(report, visit, tmp_pa
             assert page.locator(".tabs a[aria-selected=true]").inner_text() == "top → qcd"
             assert page.locator(".choose input").input_value() == "substructure"
             assert page.locator("[data-toggle=kind][value=quantum]").get_attribute("aria-pressed") == "false"
+            aucs = [float(text.split()[0]) for text in column(page, "AUC")]
+            assert len(aucs) > 1 and aucs == sorted(aucs)
+            order = "document.querySelector('.panel.active th[aria-sort]').getAttribute('aria-sort')"
+            assert page.evaluate(order) == "ascending"
+            assert page.locator(".verdict details").get_attribute("open") is not None
+            assert page.evaluate("Object.keys(sessionStorage)") == ["qad-page toys"]  # another study's page does not read it
             assert all("substructure" in n for n in names(page)) and not any("quantum" in n for n in names(page))
         finally:
             http.shutdown()

@@ -146,10 +146,12 @@ def test_mistakes_are_one_sentence(served, tmp_path, monkeypatch):
         live.serve(tmp_path / "file")
 
 
-def test_an_interruption_ends_it_with_one_line(tmp_path):
-    command = [sys.executable, "-m", "qad", "report", "--serve", str(tmp_path / "none"), "--port", "0"]
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_interruption_ends_it_with_one_line(tmp_path, as_json):
+    command = [sys.executable, "-m", "qad", "report", "--serve", str(tmp_path / "none"), "--port", "0", *["--json"] * as_json]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        address = process.stdout.readline().split()[0]
+        said = process.stdout.readline()
+        address = json.loads(said)["address"] if as_json else said.split()[0]
         with urllib.request.urlopen(address) as answer:
             assert "Waiting for the first run" in answer.read().decode()
         process.send_signal(signal.SIGINT)

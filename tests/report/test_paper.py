@@ -7,9 +7,10 @@ import shutil
 import pytest
 
 from qad.errors import InputError
-from qad.report import as_latex, as_markdown
+from qad.report import as_latex, as_markdown, write_report
 from qad.report.latex import escape
 from qad.report.paper import write_figures
+from qad.report.record import as_record
 from qad.report.tables import pareto, read_rows, summarise
 from tests.report.test_markdown import cells
 from tests.test_cli import qad
@@ -48,6 +49,7 @@ def test_figures_are_one_pdf_each(finished, tmp_path):
     names = ("roc", "sic", "pareto")
     assert [p.name for p in found] == [f"{name}-{pair}.pdf" for pair in ("qcd-top", "top-qcd") for name in names]
     assert all(p.read_bytes().startswith(b"%PDF") for p in found)
+    assert not list((tmp_path / "new").rglob("*.tmp"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot make the folder"):
         write_figures(finished, tmp_path / "file" / "figures")
@@ -73,3 +75,30 @@ def test_on_the_command_line(finished, tmp_path):
                            (("-o", "x"), "-o goes with"), (("--format", "pdf", "--serve"), "leave --format out")):
         done = qad("report", root, *options)
         assert done.returncode == 2 and piece in done.stderr and len(done.stderr.splitlines()) == 1
+    for form in ("latex", "record"):
+        done = qad("report", root, "--format", form, "-o", tmp_path / "nodir/x")
+        folder = tmp_path / "nodir"
+        assert done.returncode == 2 and done.stderr == (
+            f"qad: cannot write {folder / 'x'}: the folder {folder} is not there; make it, or give another name\n")
+
+
+@pytest.mark.parametrize("work", [
+    lambda root, out, told: write_report(root, progress=told), lambda root, out, told: write_figures(root, out, told),
+    lambda root, out, told: as_markdown(root, progress=told), lambda root, out, told: as_latex(root, "max_sic", "qcd", told),
+    lambda root, out, told: as_record(root, told)])
+def test_progress_reaches_its_end(finished, tmp_path, work):
+    shutil.copytree(finished, tmp_path / "runs")
+    told = []
+    work(tmp_path / "runs", tmp_path / "figures", lambda done, total: told.append((done, total)))
+    [total] = {t for _, t in told}
+    assert [d for d, _ in told] == list(range(total + 1)) and total >= 28
+
+
+def test_a_long_report_shows_how_far_it_is(finished, tmp_path, monkeypatch):
+    from qad.cli import studies
+
+    shutil.copytree(finished, tmp_path / "runs")
+    rows = []
+    monkeypatch.setattr(studies, "row", lambda bar, name: lambda done, total: rows.append((name, done, total)))
+    studies._report(tmp_path / "runs")
+    assert rows[0][1] == 0 and rows[-1][1] == rows[-1][2] > 28

@@ -127,7 +127,9 @@ function open(id) {
   });
   apply(panel);
 }
-const wanted = () => decodeURIComponent(location.hash.slice(1));
+function wanted() {
+  try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; }  // a mistyped address is the first tab
+}
 tabs.forEach(t => t.addEventListener("click", event => {
   event.preventDefault();
   history.pushState(null, "", t.hash);
@@ -160,14 +162,21 @@ addEventListener("afterprint", () => {
 });
 
 // --- a page that is served while its study runs -----------------------------------------------------------------------------
-const served = document.body.dataset.served;
+const served = document.body.dataset.served, kept_as = `qad-page ${document.body.dataset.study}`;
+// tables and folded parts are known by their tab and place in it, which stay while models come
+const places = selector => panels.flatMap(panel => all(selector, panel).map((element, i) => [`${panel.id} ${i}`, element]));
+const sortedBy = table => [...table.tHead.rows].at(-1).querySelector("th[aria-sort]");
 function remember() {
   const { text, off, every, columns } = choice;
   const pressed = all(".legend").map(l => all(".chip[data-name]", l).map(c => [c.dataset.name, c.getAttribute("aria-pressed")]));
-  keep.set("sessionStorage", "qad-page", JSON.stringify({ text, off: [...off], every, columns, pressed, panels: panels.map(p => p.id), scroll: scrollY }));
+  const order = places("table.sortable").filter(([, table]) => sortedBy(table))
+    .map(([place, table]) => [place, sortedBy(table).textContent, sortedBy(table).getAttribute("aria-sort")]);
+  const folds = [...all("details").filter(d => !d.closest(".panel")).map((d, i) => [`top ${i}`, d]), ...places("details")]
+    .map(([place, d]) => [place, d.open]);
+  keep.set("sessionStorage", kept_as, JSON.stringify({ text, off: [...off], every, columns, pressed, order, folds, scroll: scrollY }));
 }
 function recall() {
-  const kept = JSON.parse(keep.get("sessionStorage", "qad-page") ?? "null");
+  const kept = JSON.parse(keep.get("sessionStorage", kept_as) ?? "null");
   if (!kept) return;
   Object.assign(choice, { text: kept.text, off: new Set(kept.off), every: kept.every, columns: kept.columns });
   one("input", controls).value = kept.text;
@@ -175,6 +184,16 @@ function recall() {
     b.dataset.toggle === "kind" ? !choice.off.has(b.value) : choice[b.dataset.toggle]));
   const known = new Map(kept.pressed.flat());
   all(".legend .chip[data-name]").forEach(c => known.has(c.dataset.name) && c.setAttribute("aria-pressed", known.get(c.dataset.name)));
+  const tables = new Map(places("table.sortable"));
+  const sort = () => kept.order.forEach(([place, name, order]) => {
+    const head = [...(tables.get(place)?.tHead.rows ?? [])].at(-1)?.cells;
+    const column = [...(head ?? [])].find(h => h.textContent === name), button = column && one("button", column);
+    for (let i = 0; button && i < 2 && column.getAttribute("aria-sort") !== order; i++) button.click();
+  });
+  const folds = new Map(kept.folds);
+  all("details").filter(d => !d.closest(".panel")).forEach((d, i) => { d.open = folds.get(`top ${i}`) ?? d.open; });
+  places("details").forEach(([place, d]) => { d.open = folds.get(place) ?? d.open; });
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", sort); else sort();  // headings are buttons then
   setTimeout(() => scrollTo(0, kept.scroll));
 }
 if (location.hash && !served) addEventListener("load", () => setTimeout(() => scrollTo(0, 0)));  // the verdict first
