@@ -34,7 +34,7 @@ class Jet:
     title: str
     notes: str
     pt: float  # GeV
-    radius: float
+    radius: float  # 0.8 where the sample does not say
     share: np.ndarray  # (k,) pT / pT(jet), descending
     dy: np.ndarray  # (k,)
     dphi: np.ndarray  # (k,) rad
@@ -46,6 +46,7 @@ class Jet:
     image: np.ndarray  # (40, 40) √(share of pT)
     extent: float  # rad, half the side of the image
     kinds: tuple[str, ...] = KINDS
+    circle: bool = True  # whether the sample says its radius
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Event:
     notes: str
     items: tuple[Item, ...]
     radius: float
+    circle: bool = True  # whether the sample says it
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def _jet(one: Sample, where: str) -> Jet:
         primary=points[primary], secondary=points[~primary],
         tree=np.stack([points[1:], points[lund.parent[0, 1:]]], axis=1), softer=~primary[1:],
         image=Images(pixels=40, extent=radius, power=0.5).fit_transform(one)[0], extent=radius,
+        circle=setting(one, "radius") is not None,
     )
 
 
@@ -216,7 +219,8 @@ def objects_of(one: Sample, where: str) -> Event:
             items.append(Item(label, group, *particles[i].tolist()))
     scalar = sum(item.pt for item in items if item.group != "met")
     title = f"{_process(one)}{where}:  {len(items)} objects,  scalar sum of pT {scalar:.0f} GeV"
-    return Event(title=title, notes=_notes(one), items=tuple(items), radius=setting(one, "radius") or 1.0)
+    return Event(title=title, notes=_notes(one), items=tuple(items), radius=setting(one, "radius") or 1.0,
+                 circle=setting(one, "radius") is not None)
 
 
 def _features(one: Sample, reference: np.ndarray, where: str) -> Features:

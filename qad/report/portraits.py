@@ -95,9 +95,10 @@ def _around_the_axis(ax: Axes, record: Jet) -> None:
             ax.scatter(record.dy[mine], record.dphi[mine], s=AREA * record.share[mine] + 1.5, color=colour, alpha=0.55,
                        linewidth=0.8, edgecolor=colour)
             handles.append(ax.scatter([], [], s=60, color=colour, label=f"{name} ({mine.sum()})"))
-    ax.add_patch(Circle((0, 0), record.radius, fill=False, color=GREY, linestyle="--"))
+    if record.circle:
+        ax.add_patch(Circle((0, 0), record.radius, fill=False, color=GREY, linestyle="--"))
+        ax.annotate(f"R = {record.radius:g}", np.full(2, record.radius * 0.73), color="#444444", fontsize=10)
     ax.plot(0, 0, "+", color="black", markersize=9)
-    ax.annotate(f"R = {record.radius:g}", np.full(2, record.radius * 0.73), color="#444444", fontsize=10)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="y − y(jet)   (≈ Δη)", ylabel="φ − φ(jet)  [rad]")
     ax.set_title("Particles: area ∝ pT", fontsize=12, pad=26)
     sizes = [ax.scatter([], [], s=AREA * pt / record.pt + 1.5, facecolor="none", edgecolor=GREY, label=f"{pt} GeV")
@@ -203,7 +204,7 @@ def _detector(ax: Axes, record: Event, colours: dict[str, tuple[str, str]]) -> I
         elif item.constituents is not None:
             pt, eta, phi = item.constituents.T
             ax.scatter(eta, phi, s=2 + 0.4 * AREA * pt / sum(pt), color=colour, alpha=0.45, linewidth=0)
-            for turn in (-2 * np.pi, 0, 2 * np.pi):
+            for turn in (-2 * np.pi, 0, 2 * np.pi) if record.circle else ():
                 ax.add_patch(Circle((item.eta, item.phi + turn), record.radius, fill=False, color=colour, linestyle="--"))
             wide = 6.9 * 72 / (2 * edge) * record.radius  # points
             text, area = f"{text} {item.pt:.0f} GeV", 4 * wide**2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.collections import LineCollection
+from matplotlib.patches import Circle
 from matplotlib.text import Text
 from scipy.stats import percentileofscore
 
@@ -84,6 +85,18 @@ def test_a_jet():
 def test_a_notebook_shows_it_before_pyplot_was_used():
     formatted, _ = DisplayFormatter().format(show(toy_jets(5, 3, prongs=3), 3), include=["image/png"])
     assert formatted["image/png"].startswith(b"\x89PNG") and len(formatted["image/png"]) < 150_000
+
+
+def test_a_radius_is_drawn_where_the_sample_says_it():
+    jets = toy_jets(2, 1)
+    said, silent = (Sample(particles=jets.particles, meta=meta) for meta in ({"selection": {"radius": 0.4}}, {}))
+    pair = dijets(1)
+    unsaid = Sample(particles=pair.particles, meta={"slots": pair.meta["slots"]})
+    circles = [sum(isinstance(patch, Circle) for patch in show(sample, 0).axes[0].patches)
+               for sample in (said, silent, pair, unsaid)]
+    assert circles == [1, 0, 6, 0]
+    assert "R = 0.4" in [t.get_text() for t in texts(show(said, 0).axes[0])]
+    assert not any("R =" in t.get_text() for t in texts(show(silent, 0).axes[0]))
 
 
 def test_charges_say_what_ids_do_not():
