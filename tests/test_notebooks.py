@@ -113,10 +113,9 @@ def test_execution_can_fail(source, tmp_path, monkeypatch):
         run(new_notebook(cells=[new_code_cell(source)]), tmp_path, monkeypatch)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_runs(path, tmp_path, monkeypatch):
-    """Simulates and trains: a minute or two each."""
+    """Simulates and trains, a minute or two each: nothing less shows that a reader can run them."""
     for module in needs(nbformat.read(path, 4)):
         pytest.importorskip(module)
     kept = [[o.output_type for o in cell.outputs] for cell in code_of(nbformat.read(path, 4))]
