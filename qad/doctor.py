@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, entry_points, requires, version
+from importlib.metadata import PackageNotFoundError, distribution, entry_points, packages_distributions, requires, version
 from pathlib import Path
 from typing import Any
-
-from packaging.requirements import Requirement
-from packaging.version import Version
 
 from qad import registry
 
@@ -59,15 +59,47 @@ class Diagnosis:
 def examine(online: bool = False) -> Diagnosis:
     """Look at the installation; ``online`` also asks IBM Quantum whether it accepts the saved account.
 
-    Checks Python, packages and their versions, the machine, folders, an account, other packages' entry points, and one circuit
-    against its closed form: P(0) = cos²(x/2) behind RX(x).
+    Checks Python, packages, their versions and whether they can be imported, the machine, folders, an account, other packages'
+    entry points, and one circuit against its closed form: P(0) = cos²(x/2) behind RX(x).
     """
-    found = [*_packages(), *_machine(), *_folders(), *_registered()]
-    broken = any(f.state == "wrong" for f in found)
-    return Diagnosis([*found, *([] if broken else [_engine(), *_account(online)])])
+    looks = {"packages": _packages, "imports": _imports, "machine": _machine, "folders": _folders,
+             "other packages": _registered}
+    found = [finding for what, look in looks.items() for finding in _carefully(what, look)]
+    if all(f.state != "wrong" for f in found):
+        found += [*_carefully("engine", _engine), *_carefully("IBM account", lambda: _account(online))]
+    return Diagnosis(found)
+
+
+def _carefully(what: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What ``look`` finds; if it raises, a finding that names the package that did, and how to mend it."""
+    try:
+        yield from look()
+    except Exception as error:  # whatever is broken, this is the place that says so
+        yield _broken(what, error)
+
+
+def _broken(what: str, error: Exception) -> Finding:
+    """The package that ``error`` comes from, the one that is not there or the last in the trace, and how to mend it."""
+    said, owners = f"{type(error).__name__}: {_line(error)}", packages_distributions()
+    missing = str(getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and missing and missing not in owners:
+        return Finding(what, "wrong", said, f"pip install --upgrade {missing}")
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name, file = str(frame.f_globals.get("__name__")).partition(".")[0], Path(frame.f_code.co_filename)
+        if name in ("qad", "classical") or name not in owners:
+            continue
+        package = owners[name][0]
+        if file.is_file() and not file.is_relative_to(str(distribution(package).locate_file(""))):
+            return Finding(what, "wrong", f"{said}, in {file}, which stands before the installed {package}",
+                           f"rename or remove {file}")
+        return Finding(what, "wrong", f"{package} fails with {said}", f"pip install --upgrade --force-reinstall {package}")
+    return Finding(what, "wrong", said, f"pip install --upgrade --force-reinstall {DISTRIBUTION}")
 
 
 def _packages() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
     try:
         wanted = [Requirement(line) for line in requires(DISTRIBUTION) or []]
     except PackageNotFoundError:
@@ -93,6 +125,30 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "wrong", "; ".join(problems), line)
 
 
+def _imports() -> Iterator[Finding]:
+    """Whether every package that qad needs can be imported. A cause is told once; torch stands with the machine."""
+    try:
+        lines = [line for line in requires(DISTRIBUTION) or [] if ";" not in line]
+    except PackageNotFoundError:  # said before
+        return
+    needed = {re.split(r"[^\w.-]", line)[0].lower() for line in lines} - {"torch"}
+    modules: dict[str, list[str]] = {}
+    for module, packages in packages_distributions().items():
+        for package in packages:
+            if package.lower() in needed and not module.startswith("_"):
+                modules.setdefault(package.lower(), []).append(module)
+    told: set[str] = set()
+    for package, names in sorted(modules.items()):
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                importlib.import_module(next((n for n in names if n.lower() == package.replace("-", "_")), names[0]))
+        except Exception as error:  # a broken package may raise anything
+            finding = _broken(package, error)
+            if finding.do not in told:
+                yield finding
+            told.add(finding.do)
+
+
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -113,7 +169,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "ok", f"{cores} cores{memory}")
     try:
         import torch
-    except ImportError as error:
+    except Exception as error:  # an OSError where one of its libraries is not there
         yield Finding("torch", "wrong", f"cannot be imported: {_line(error)}", "pip install --force-reinstall torch")
         return
     if torch.cuda.is_available():
@@ -157,24 +213,21 @@ def _registered() -> Iterator[Finding]:
                 yield Finding(what, "ok", f"of {owner}")
 
 
-def _engine() -> Finding:
-    try:
-        import numpy as np
+def _engine() -> Iterator[Finding]:
+    import numpy as np
 
-        backends = importlib.import_module("qad.quantum.backends")
-        circuit = importlib.import_module("qad.quantum.circuit").Circuit
-        encoding = importlib.import_module("qad.quantum.encodings").get("angle")
-        rotations = importlib.import_module("qad.quantum.ansatze").get("product", 2, 1)
-        x = np.linspace(0, np.pi, 7)[:, None] * np.ones(2)
-        found = backends.get("exact").compile(circuit(encoding.function, *rotations, 2, (2,)), 1, np.zeros(2)).probabilities(x)
-        off = float(np.abs(found[:, 0] - np.cos(x[:, 1] / 2) ** 2).max())
-    except Exception as error:  # whatever is broken below, this is the place that says so
-        return Finding("engine", "wrong", f"a circuit of two qubits fails: {type(error).__name__}: {_line(error)}",
-                       f"pip install --upgrade --force-reinstall {DISTRIBUTION}")
+    backends = importlib.import_module("qad.quantum.backends")
+    circuit = importlib.import_module("qad.quantum.circuit").Circuit
+    encoding = importlib.import_module("qad.quantum.encodings").get("angle")
+    rotations = importlib.import_module("qad.quantum.ansatze").get("product", 2, 1)
+    x = np.linspace(0, np.pi, 7)[:, None] * np.ones(2)
+    found = backends.get("exact").compile(circuit(encoding.function, *rotations, 2, (2,)), 1, np.zeros(2)).probabilities(x)
+    off = float(np.abs(found[:, 0] - np.cos(x[:, 1] / 2) ** 2).max())
     if off > 1e-9:
-        return Finding("engine", "wrong", f"P(0) behind RX(x) is off cos²(x/2) by {off:.1e}",
-                       f"pip install --upgrade --force-reinstall {DISTRIBUTION}")
-    return Finding("engine", "ok", f"P(0) behind RX(x) is cos²(x/2) to {max(off, 1e-17):.0e}")
+        yield Finding("engine", "wrong", f"P(0) behind RX(x) is off cos²(x/2) by {off:.1e}",
+                      f"pip install --upgrade --force-reinstall {DISTRIBUTION}")
+    else:
+        yield Finding("engine", "ok", f"P(0) behind RX(x) is cos²(x/2) to {max(off, 1e-17):.0e}")
 
 
 def _account(online: bool) -> Iterator[Finding]:

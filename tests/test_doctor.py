@@ -1,6 +1,8 @@
 """qad doctor: what is missing, too old or broken is named, with what to type."""
 
 import json
+import os
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 
@@ -120,3 +122,45 @@ def test_an_account_is_found_and_asked_only_on_demand(monkeypatch):
 def test_a_torch_that_does_not_load(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert found()["torch"].state == "wrong" and "engine" not in found()
+
+
+@pytest.mark.parametrize("error", [ImportError("libhdf5.so.310: cannot open shared object file"), OSError("no such library")])
+def test_a_torch_that_raises_anything(monkeypatch, error):
+    class Refuses:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torch":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "meta_path", [Refuses(), *sys.meta_path])
+    assert found()["torch"].state == "wrong" and str(error) in found()["torch"].found
+
+
+@pytest.mark.parametrize("module", ["h5py", "packaging", "markupsafe"])
+def test_a_package_that_raises_on_import(module, tmp_path):
+    """In a process of its own, where nothing is loaded yet."""
+    (tmp_path / f"{module}.py").write_text("raise ImportError('libbroken.so: cannot open shared object file')\n")
+    done = subprocess.run([sys.executable, "-m", "qad", "doctor", "--json"], capture_output=True, text=True, cwd=tmp_path,
+                          env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=False)
+    assert done.returncode == 3 and done.stdout, done.stderr
+    wrong = [f for f in json.loads(done.stdout)["findings"] if f["state"] == "wrong"]
+    assert wrong and "libbroken.so" in wrong[0]["found"]
+    assert f"rename or remove {tmp_path / module}.py" in [f["do"] for f in wrong]
+
+
+def ours(line):
+    """A function of a module of qad."""
+    space = {"__name__": "qad.somewhere"}
+    exec(f"def look():\n    {line}", space)
+    return space["look"]
+
+
+def test_whatever_raises_is_a_finding_with_a_line_to_type(monkeypatch):
+    monkeypatch.setattr(doctor, "_machine", ours("raise RuntimeError('of ours')"))
+    monkeypatch.setattr(doctor, "_folders", ours("import h5py; return [h5py.File('nowhere.h5')]"))
+    monkeypatch.setattr(doctor, "_registered", ours("import no_such_module_of_anybody"))
+    told = found()
+    assert told["machine"] == doctor.Finding("machine", "wrong", "RuntimeError: of ours",
+                                             "pip install --upgrade --force-reinstall qad-hep")
+    assert told["folders"].do == "pip install --upgrade --force-reinstall h5py"
+    assert told["other packages"].do == "pip install --upgrade no_such_module_of_anybody"
