@@ -190,7 +190,8 @@ seeds: [0]
 
 
 @pytest.mark.parametrize(("typed", "code"), [("detectors", 0), ("benchmark broken.yaml", 1), ("fit pca none.h5 -o m", 2),
-                                             ("fit pca", 2), ("", 2), ("simulate jets --process qcd -n 5 -o a.h5", 3)])
+                                             ("fit pca", 2), ("", 0), ("data", 0),
+                                             ("simulate jets --process qcd -n 5 -o a.h5", 3)])
 def test_exit_codes_mean_something(typed, code, jets, in_process, monkeypatch):
     monkeypatch.chdir(jets)
     monkeypatch.setitem(sys.modules, "pythia8mc", None)
@@ -232,6 +233,20 @@ def test_data_info(jets):
     assert done.returncode == 0 and "300 qcd" in done.stdout and "pt [GeV]" in done.stdout and "intact" in done.stdout
     info = json.loads(qad("data", "info", jets / "qcd.h5", "--json").stdout)
     assert info["events"] == 300 and len(info["fingerprint"]) == 64
+
+
+def test_data_info_says_nothing_of_what_is_not_there(tmp_path, in_process):
+    path = tmp_path / "table.csv"
+    path.write_text("met,ht\n50,300\n60,400\n")
+    out = in_process("data", "info", str(path)).stdout
+    assert out.startswith(f"{path}  21 bytes\n") and "per event" not in out and "slots" not in out, out
+    assert "met, ht" in out and "2 unknown" in out
+
+
+def test_formats_name_each_paper_once(in_process):
+    for line in in_process("data", "formats").stdout.splitlines():
+        papers = re.findall(r"arXiv:[\d.]+", line)
+        assert len(papers) == len(set(papers)) and "()" not in line, line
 
 
 def test_detectors(jets):

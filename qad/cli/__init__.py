@@ -10,7 +10,7 @@ import typer
 import typer.core
 
 from qad.cli import cite, data, doctor, hardware, mistyped, models, simulate, studies
-from qad.cli.screen import MISSING, MISTAKE, fail
+from qad.cli.screen import MISSING, fail
 from qad.errors import InputError, MissingExtra
 
 #: In the help, what a newcomer needs first.
@@ -81,9 +81,10 @@ def main() -> None:
         fail(f"{error.filename or 'the file system'}: {error.strerror or error}")
     except Exception as error:
         if mistyped.is_usage_error(error):
-            if said := mistyped.sentence(error, sys.argv[1:]):
-                print(f"qad: {said}", file=sys.stderr)
-            sys.exit(MISTAKE)
+            said = mistyped.sentence(error, sys.argv[1:])
+            if not said:  # the help was shown
+                sys.exit(0)
+            fail(said)
         if os.environ.get("QAD_TRACEBACK"):
             raise
         print(f"qad: unexpected {type(error).__name__}: {' '.join(str(error).split())}; set QAD_TRACEBACK=1 to see where, and "

@@ -31,16 +31,17 @@ def info(file: Path, as_json: AsJson = False) -> None:
     labels = ", ".join(f"{v:,} {({0: 'background', 1: 'signal', -1: 'unknown'})[k]}" for k, v in found["label"].items())
     units = ", ".join(f"{k} [{u}]" if u else k for k, u in found["particle_columns"].items())
     features = ", ".join(f"{k} [{u}]" if u else k for k, u in found["features"].items()) or "none"
-    print(f"{found['file']}  {found['bytes'] / 1e6:.1f} MB")
+    print(f"{found['file']}  {_size(found['bytes'])}")
     print(f"events       {found['events']:,}: {counts} ({labels})")
-    print(f"particles    {found['particles_per_event']:.1f} per event on average; {units}")
+    if found["particles_per_event"]:
+        print(f"particles    {found['particles_per_event']:.1f} per event on average; {units}")
     print(f"features     {features}")
     for name, text in found["arrays"].items():
         print(f"  {name:<28} {text}")
     for key, value in found["meta"].items():
         if key == "slots":
             value = ", ".join(f"{name} × {value.count(name)}" for name in dict.fromkeys(value))
-        if key != "card":
+        if key != "card" and value not in ("", [], {}):
             print(f"{key:<18} {value}")
     for line in found["meta"].get("card", []):
         print(f"  card  {line}")
@@ -48,6 +49,10 @@ def info(file: Path, as_json: AsJson = False) -> None:
     print(f"fingerprint  {found['fingerprint']}  {holds[found['intact']]}")
     if found["intact"] is False:
         raise typer.Exit(1)
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e6:.1f} MB" if n >= 1e5 else f"{n / 1e3:.1f} kB" if n >= 1000 else f"{n} bytes"
 
 
 @app.command("formats")
@@ -64,8 +69,9 @@ def formats(as_json: AsJson = False) -> None:
         print(json.dumps(rows))
         return
     for r in rows:
-        needs = f"; needs the extra '{r['extra']}'" if r["extra"] else ""
-        print(f"{r['name']:<14} {' '.join(r['suffixes']):<12} {r['title']} ({r['reference']}{needs})")
+        about = [part for part in r["reference"].split(", ") if part not in r["title"]]
+        about = "; ".join([", ".join(about)] * bool(about) + [f"needs the extra '{r['extra']}'"] * bool(r["extra"]))
+        print(f"{r['name']:<14} {' '.join(r['suffixes']):<12} {r['title']}{about and f' ({about})'}")
 
 
 Public = Annotated[str, typer.Argument(help="Name of a format (`qad data formats`), or auto.",
@@ -129,7 +135,7 @@ def _converted(done: Any, as_json: bool) -> None:
     if as_json:
         print(json.dumps({**vars(done), "out": str(done.out)}))
     else:
-        print(f"{done.out}: {done.events:,} events, {done.bytes / 1e6:.1f} MB, in {done.seconds:.1f} s; format {done.format}; "
+        print(f"{done.out}: {done.events:,} events, {_size(done.bytes)}, in {done.seconds:.1f} s; format {done.format}; "
               f"fingerprint of the sample {done.fingerprint[:16]}…")
         if done.lost:
             print(f"  not kept by {done.format}: {', '.join(done.lost)}")

@@ -32,7 +32,7 @@ class Cathode(Format):
     """Features of the LHC Olympics in CATHODE's convention, ``.npy``."""
 
     name = "cathode"
-    title = "LHC Olympics features in CATHODE's convention (arXiv:2109.00546)"
+    title = "LHC Olympics features in CATHODE's convention"
     reference = "arXiv:2109.00546"
     suffixes = (".npy",)
 

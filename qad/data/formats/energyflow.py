@@ -36,7 +36,7 @@ class EnergyFlow(Format):
     """Quark and gluon jets as EnergyFlow loads them, ``.npz``."""
 
     name = "energyflow"
-    title = "quark and gluon jets of EnergyFlow (arXiv:1810.05165)"
+    title = "quark and gluon jets of EnergyFlow"
     reference = "arXiv:1810.05165, Zenodo 3164691"
     suffixes = (".npz",)
 

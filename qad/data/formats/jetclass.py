@@ -53,7 +53,7 @@ class JetClass(Format):
     """JetClass jets, ``.root``."""
 
     name = "jetclass"
-    title = "JetClass (arXiv:2202.03772)"
+    title = "JetClass"
     reference = "arXiv:2202.03772, Zenodo 6619768"
     suffixes = (".root",)
     extra = "hep"
