@@ -61,11 +61,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def did_you_mean(name: str, known: Iterable[str], what: str, most: int = 80) -> str:
-    """The sentence for an unknown ``name``: the nearest known one, and all of them (of more than ``most``, the nearest)."""
+#: Commands that list all names of a kind.
+LISTS = {"detector": "qad detectors", "process": "qad simulate processes", "format": "qad data formats",
+         "data set": "qad data get"}
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str, most: int = 80, few: int = 10) -> str:
+    """The sentence for an unknown ``name``: the nearest known one, and all of them.
+
+    Of more than ``most``, or more than ``few`` of which one is near, only the nearest, or the command that lists them.
+    """
     known = sorted(set(known))
-    hint = nearest(name, known) or "."
-    if len(known) > most:
+    hint = nearest(name, known)
+    if hint and len(known) > few and what in LISTS:
+        return f"unknown {what} '{name}'{hint} All {len(known)}: type  {LISTS[what]}"
+    if len(known) > (few if hint else most):
         close = difflib.get_close_matches(name.lower(), known, n=8, cutoff=0.3) or known[:8]
-        return f"unknown {what} '{name}'{hint} Known: {', '.join(close)} and {len(known) - len(close)} others"
-    return f"unknown {what} '{name}'{hint} Known: {', '.join(known) or 'none'}"
+        return f"unknown {what} '{name}'{hint or '.'} Known: {', '.join(close)} and {len(known) - len(close)} others"
+    return f"unknown {what} '{name}'{hint or '.'} Known: {', '.join(known) or 'none'}"
