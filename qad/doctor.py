@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution, entry_points, packages_distributions, requires, version
 from pathlib import Path
@@ -65,7 +65,7 @@ def examine(online: bool = False) -> Diagnosis:
     looks = {"packages": _packages, "imports": _imports, "machine": _machine, "folders": _folders,
              "other packages": _registered}
     found = [finding for what, look in looks.items() for finding in _carefully(what, look)]
-    if all(f.state != "wrong" for f in found):
+    if all(f.state != "wrong" or f.what.startswith("extra") for f in found):  # the engine needs no extra
         found += [*_carefully("engine", _engine), *_carefully("IBM account", lambda: _account(online))]
     return Diagnosis(found)
 
@@ -109,20 +109,26 @@ def _packages() -> Iterator[Finding]:
     import qad
 
     yield Finding("qad", "ok", f"{qad.__version__}, Python {platform.python_version()}, {Path(qad.__file__).parent}")
-    for extra in ("", *EXTRAS):
-        asked = [r for r in wanted if (r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""}) if r.marker
-                                       else not extra)]
+    of = {extra: [r for r in wanted if (r.marker.evaluate({"extra": extra}) and not r.marker.evaluate({"extra": ""})
+                                        if r.marker else not extra)] for extra in ("", *EXTRAS)}
+    for extra, asked in of.items():
         stands = {r: _version(r.name) for r in asked}
         problems = [f"{r.name} is missing" if have is None else f"{r.name} is {have}, expected {r.specifier}"
                     for r, have in stands.items() if have is None or not r.specifier.contains(Version(have), prereleases=True)]
         name = f"extra {extra}" if extra else "packages"
-        line = f"pip install --upgrade '{DISTRIBUTION}[{extra}]'" if extra else f"pip install --upgrade {DISTRIBUTION}"
+        # without --upgrade: what is installed, from a checkout too, stays, and only what is missing or old comes
+        line = f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
         if not problems:
             yield Finding(name, "ok", ", ".join(f"{r.name} {have}" for r, have in stands.items()))
-        elif extra and all(have is None for have in stands.values()):
+        elif extra and all(have is None for r, have in stands.items() if r.name in _alone(extra, of)):
             yield Finding(name, "absent", EXTRAS[extra], line)
         else:
             yield Finding(name, "wrong", "; ".join(problems), line)
+
+
+def _alone(extra: str, of: Mapping[str, Iterable[Any]]) -> set[str]:
+    """Packages that no other extra brings: whether these are there tells whether the extra was asked for."""
+    return {r.name for r in of[extra]} - {r.name for other in of if other != extra for r in of[other]}
 
 
 def _imports() -> Iterator[Finding]:

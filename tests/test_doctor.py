@@ -39,15 +39,24 @@ def test_a_package_that_is_missing_and_one_that_is_old(in_process, monkeypatch):
     packages = next(f for f in told["findings"] if f["what"] == "packages")
     assert done.returncode == 3 and not told["healthy"] and packages["state"] == "wrong"
     assert "h5py is missing" in packages["found"] and "numpy is 1.26.4, expected >=2.0" in packages["found"]
-    assert packages["do"] == "pip install --upgrade qad-hep"
+    assert packages["do"] == "pip install qad-hep"
 
 
 def test_an_extra_that_is_absent_is_no_illness(monkeypatch):
     real = doctor._version
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "qiskit-ibm-runtime" else real(name))
     assert found()["extra ibm"] == doctor.Finding("extra ibm", "absent", "for snapshots of IBM machines, and the machines",
-                                                  "pip install --upgrade 'qad-hep[ibm]'")
+                                                  "pip install 'qad-hep[ibm]'")
     assert doctor.examine().healthy
+
+
+def test_an_extra_that_shares_packages_with_one_that_is_there_is_absent_too(monkeypatch):
+    """After `make benchmark`: awkward and vector come with the simulation."""
+    real, of_hep = doctor._version, ("uproot", "pyarrow", "hdf5plugin")
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in of_hep else real(name))
+    assert found()["extra hep"].state == "absent" and doctor.examine().healthy
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in of_hep[1:] else real(name))
+    assert found()["extra hep"].state == "wrong" and {"engine", "IBM account"} <= set(found())
 
 
 def test_half_an_extra_is(monkeypatch):
