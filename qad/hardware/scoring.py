@@ -38,6 +38,8 @@ def write_scores(folder: Folder, record: dict[str, Any], classes: dict[str, type
             raise InputError(f"{folder.path}: scores of events {chunk.start} to {chunk.stop} are not finite")
         for column, values in zip(table.values(), (np.arange(chunk.start, chunk.stop), *found), strict=True):
             column.append(values)
+    for name in ("score", "error"):
+        table[name] = [np.array([float(f"{x:.9g}") for x in np.concatenate(table[name]).tolist()])]  # counts know no more
     pipeline.write_scores(folder.path / "scores.csv", {name: np.concatenate(values) for name, values in table.items()})
     return sum(c.stop - c.start for c in chunks)
 

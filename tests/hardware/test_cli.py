@@ -48,6 +48,7 @@ def test_in_processes_of_their_own(trained, tmp_path):
     assert "complete: jobs/run1/scores.csv" in run("fetch", "jobs/run1")
     lines = (tmp_path / "jobs/run1/scores.csv").read_text().splitlines()
     assert lines[0] == "event,score,error" and len(lines) == 41
+    assert all(float(f"{float(x):.9g}") == float(x) for line in lines[1:] for x in line.split(",")), lines
 
 
 @pytest.mark.parametrize("command", [("hardware",), ("hardware", "submit"), ("hardware", "status"), ("hardware", "fetch")])
