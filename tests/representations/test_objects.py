@@ -10,6 +10,7 @@ SLOTS = ["met", "e", "mu", "jet", "jet"]
 
 def events(n=200, seed=1):
     particles = np.abs(np.random.default_rng(seed).normal(30, 10, (n, 5, 4))).astype(np.float32)
+    particles[..., 1:3] /= 20  # η and φ as they are in a detector
     particles[..., 3] = 0
     return Sample(particles=particles, meta={"slots": SLOTS})
 
