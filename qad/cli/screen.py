@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 #: What is done before [s] shows no progress.
 SOON = 0.5
 #: Seconds between lines of progress where the output is no terminal.
-PATIENCE = 30.0
+PATIENCE = float(os.environ.get("QAD_PROGRESS_SECONDS", "30"))
 CORES = os.cpu_count() or 1
 #: Exit codes besides 0, done: ran but something failed, a mistake in what was typed or given, something is not installed.
 FAILED, MISTAKE, MISSING = 1, 2, 3

@@ -18,7 +18,7 @@ from qad.benchmark.study import Study
 from qad.data.kinematics import cartesian, invariant_mass, wrap
 from qad.data.sample import Sample
 from qad.errors import InputError
-from qad.report.display import RADIUS, Item, objects_of, setting
+from qad.report.display import Item, objects_of, setting
 from qad.report.tables import Summary
 
 #: Events of background, and of signal, that are shown for each detector.
@@ -32,7 +32,7 @@ class Jet:
     """A jet about its axis: particles ``(k, 3)`` = share of pT, Δy, Δφ [rad]; and its pT, mass [GeV] and particles."""
 
     particles: np.ndarray
-    radius: float
+    radius: float | None  # None where the sample does not say
     pt: float
     mass: float
     number: int
@@ -165,5 +165,5 @@ def portrait(sample: Sample, index: int) -> Jet | Event | None:
     momentum = cartesian(particles).sum(1)
     share, dy, dphi = (x[0] for x in centred(particles))
     drawn = share >= LEAST_SHARE
-    return Jet(np.stack([share, dy, dphi], 1)[drawn], setting(one, "radius") or RADIUS,
+    return Jet(np.stack([share, dy, dphi], 1)[drawn], setting(one, "radius"),
                float(np.hypot(*momentum[0, :2])), float(invariant_mass(momentum)[0]), int(one.present.sum()))
