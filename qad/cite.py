@@ -215,11 +215,6 @@ class Citations:
         self.text(" ".join(str(meta.get(k, "")) for k in ("format", "reference", "source")), "data",
                   str(meta.get("format", "sample")))
 
-    @property
-    def bare(self) -> list[Entry]:
-        """Cited entries without title and authors, which have not been looked up."""
-        return [citation.entry for citation in self if "title" not in citation.entry.fields]
-
     def __iter__(self) -> Iterator[Citation]:
         """By group, then in the order they were met."""
         return iter(sorted(self._found.values(), key=lambda c: GROUPS.index(c.group)))

@@ -31,7 +31,4 @@ def cite(
     found = citing.cite(what, data)
     for file in found.missing:
         print(f"qad: note: {file} is not there (--data FOLDER): what it holds is not cited", file=sys.stderr)
-    if found.bare:
-        print(f"qad: note: without title and authors, look them up: {', '.join(e.fields['url'] for e in found.bare)}",
-              file=sys.stderr)
     print(citing.as_json(found) if as_json else citing.as_bibtex(found), end="\n" if as_json else "")

@@ -16,7 +16,7 @@ FEATURES = {
     "mass": "jet mass [GeV]",
     "multiplicity": "number of constituents",
     "width": "Σ z ΔR to the jet axis",
-    "ptd": "√(Σ z²), arXiv:1204.3814",
+    "ptd": "√(Σ z²), arXiv:1202.1416",
     "tau21": "τ2/τ1, exclusive-kT axes, β = 1, arXiv:1011.2268",
     "tau32": "τ3/τ2",
     "soft_drop_mass": "soft-drop mass [GeV], z_cut = 0.1, β = 0, arXiv:1402.2657",
