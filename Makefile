@@ -12,7 +12,7 @@ notebooks: $(VENV)/installed-notebook
 	$(BIN)/jupyter lab notebooks
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
