@@ -2,7 +2,7 @@
 
 Which papers these are is read from the code: every arXiv number in the docstrings of the classes that take part, the
 ``reference`` of a file's format and of a process card. ``references.bib`` beside this file holds an entry for each, keyed by
-its number; what it says has been looked up, and an entry whose title or authors could not be looked up has none.
+its number.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Jet:
 
     @property
     def words(self) -> str:
-        """``612 GeV, mass 183 GeV, 54 particles``."""
+        """``pT 612 GeV, mass 183 GeV, 54 particles``."""
         return f"pT {self.pt:.0f} GeV, mass {self.mass:.0f} GeV, {self.number} particles"
 
 
