@@ -14,6 +14,20 @@ import pytest
 from qad.data import Sample
 
 PROJECT = Path(__file__).parents[1]
+#: A study of two files, which lie beside it, as a user writes one.
+STUDY = """name: mine
+title: mine
+samples:
+  qcd: {file: qcd.h5}
+  top: {file: top.h5}
+split: {train: 150, test: 80}
+train: [qcd]
+representations:
+  observables: {steps: [{use: substructure}, {use: standardise}]}
+detectors:
+  - {use: mahalanobis}
+seeds: [0]
+"""
 #: A slow machine must not add lines of progress to what tests read.
 os.environ["QAD_PROGRESS_SECONDS"] = "1e9"
 

@@ -9,7 +9,7 @@ import pytest
 import qad
 from qad import cite, pipeline, registry
 from qad.errors import InputError
-from tests.conftest import toy_jets
+from tests.conftest import STUDY, toy_jets
 
 GROUPS = (registry.DETECTORS, registry.REPRESENTATIONS, registry.FORMATS, registry.ANSATZE, registry.ENCODINGS)
 REGISTERED = [(group, name) for group in GROUPS for name in registry.names(group)]
@@ -94,8 +94,6 @@ def test_the_optimiser_is_cited():
 
 
 def test_of_observables_the_chosen_ones(tmp_path):
-    from tests.test_cli import STUDY
-
     assert {"arXiv:1011.2268", "arXiv:1402.2657", "arXiv:1409.6298"} <= set(keys("substructure"))
     for features, papers in (("[mass]", set()), ("[tau21, mass]", {"arXiv:1011.2268"})):
         step = f"use: substructure, features: {features}"
@@ -112,11 +110,9 @@ def test_a_file_that_is_not_there(in_process):
 
 def test_runs_models_samples_and_files(tmp_path, monkeypatch):
     from qad.benchmark import load_study, run_study
-    from tests.test_cli import STUDY
-
     monkeypatch.chdir(tmp_path)
     for name, prongs in (("qcd", 1), ("top", 3)):
-        jets = toy_jets(100, prongs, prongs=prongs)
+        jets = toy_jets(300, prongs, prongs=prongs)
         object.__setattr__(jets, "meta", {"generator": "Pythia 8.317", "process": name})
         jets.save(f"{name}.h5")
     (tmp_path / "mine.yaml").write_text(STUDY)

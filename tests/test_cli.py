@@ -15,7 +15,7 @@ import typer
 from qad import cli, pipeline, representations, save
 from qad import load as qad_load
 from qad.cli import complete, mistyped
-from tests.conftest import PROJECT, toy_jets
+from tests.conftest import PROJECT, STUDY, toy_jets
 
 
 def qad(*args, **kwargs):
@@ -172,21 +172,6 @@ def test_json_stands_alone(typed, jets, in_process, monkeypatch):
 def test_json_is_offered_wherever_a_script_would_read():
     without = {words for words, command in LEAVES.items() if not any("--json" in p.opts for p in command.params)}
     assert without <= {("report",), ("circuit",), ("data", "show")}
-
-
-STUDY = """name: mine
-title: mine
-samples:
-  qcd: {file: qcd.h5}
-  top: {file: top.h5}
-split: {train: 60, test: 30}
-train: [qcd]
-representations:
-  observables: {steps: [{use: substructure}, {use: standardise}]}
-detectors:
-  - {use: mahalanobis}
-seeds: [0]
-"""
 
 
 @pytest.mark.parametrize(("typed", "code"), [("detectors", 0), ("benchmark broken.yaml", 1), ("fit pca none.h5 -o m", 2),

@@ -20,21 +20,8 @@ import qad
 from qad import detector, pipeline, representations
 from qad.data import Sample
 from qad.errors import DeadParameterWarning, InputError
-from tests.conftest import toy_events, toy_jets
+from tests.conftest import STUDY, toy_events, toy_jets
 
-STUDY = """name: mine
-title: mine
-samples:
-  qcd: {file: qcd.h5}
-  top: {file: top.h5}
-split: {train: 150, test: 80}
-train: [qcd]
-representations:
-  observables: {steps: [{use: substructure}, {use: standardise}]}
-detectors:
-  - {use: mahalanobis}
-seeds: [0]
-"""
 #: A file of the user's, from the study above with one thing exchanged for another.
 STUDIES = {
     "tabs": ("  qcd: {file", "\tqcd: {file"),
